@@ -39,7 +39,8 @@ CPPFLAGS := -I. -D_GNU_SOURCE -DHULL_VERSION='"$(VERSION)"'
 CFLAGS_COMMON := -std=gnu11 -g $(WARNINGS)
 HARDENING := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 LDFLAGS_HARDENING := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
-SANITIZERS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# The sanitizers' extra code makes gcc doubt lengths that it can prove without them.
+SANITIZERS := -O1 -Wno-format-truncation -Wno-stringop-truncation -Wno-maybe-uninitialized -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 ifdef SAN
 CFLAGS := $(CFLAGS_COMMON) $(SANITIZERS)
