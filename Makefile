@@ -91,7 +91,7 @@ $(OBJ)/%.o: %.c Makefile
 
 define archive_rule
 $(OBJ)/lib$(1).a: $(call objects,$($(1)_SRC))
-	@rm -f $$@
+	@mkdir -p $$(@D) && rm -f $$@
 	$(AR) rcsD $$@ $$^
 endef
 $(foreach name,$(ARCHIVES) support,$(eval $(call archive_rule,$(name))))
