@@ -81,7 +81,7 @@ archive = $(addprefix $(OBJ)/lib,$(addsuffix .a,$(1)))
 VMM_LIBS := -lseccomp -ljansson
 HULL_LIBS := -lcurl -ljansson -larchive -lzstd -lz -lcrypto -lseccomp
 
-all: programs
+all: programs kernel-link
 
 # ---- objects and archives -------------------------------------------------------------------------------------------
 
@@ -132,9 +132,15 @@ $(BIN)/initramfs.cpio: $(BIN)/vminitd tools/make-initramfs
 
 # ---- the kernel -----------------------------------------------------------------------------------------------------
 
-.PHONY: kernel deps demo test lint format install clean unit fuzz
+.PHONY: kernel kernel-link deps demo test lint format install clean unit fuzz
 kernel:
 	kernel-config/build guest
+	@$(MAKE) --no-print-directory kernel-link
+
+# The programs look for their kernel beside themselves. It is built only when asked for: `make` must not take minutes.
+kernel-link:
+	@mkdir -p $(BIN)
+	@kernel=$$(kernel-config/build --print guest); if [[ -f $$kernel ]]; then ln -sfn "$$kernel" $(BIN)/vmlinux; fi
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 # Unit tests are always built with the sanitizers: `make SAN=1 unit` under build/san.
