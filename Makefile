@@ -115,8 +115,9 @@ $(BIN)/hull-vmm: $(call objects,$(HULL_VMM_SRC)) $(call archive,vmm devices base
 # vminitd: one static executable without glibc. musl-gcc does not see the kernel's headers by itself.
 MUSL_OBJ := build/musl
 MUSL_SRC := $(INITD_SRC) $(BASE_SRC)
+# -Wno-format-truncation: texts are cut on purpose, which at -Os gcc points out.
 MUSL_CFLAGS := $(CFLAGS_COMMON) -Os -static -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
-	-fstack-protector-strong -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
+	-fstack-protector-strong -Wno-format-truncation -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
 
 $(MUSL_OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
