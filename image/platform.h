@@ -6,9 +6,8 @@
 #ifndef IMAGE_PLATFORM_H
 #define IMAGE_PLATFORM_H
 
-#include <stdbool.h>
-
 struct error;
+struct json_t;
 
 enum { PLATFORM_FIELD_MAX = 31, PLATFORM_TEXT_MAX = 3 * (PLATFORM_FIELD_MAX + 1) };
 
@@ -24,6 +23,9 @@ void platform_host(struct platform *platform);
 
 /** Parses "os/architecture[/variant]". @return 0 or -EINVAL */
 int platform_parse(struct platform *platform, const char *text, struct error *err);
+
+/** Takes the members os, architecture and variant of a JSON object. @return 0 or -EBADMSG */
+int platform_from_json(struct platform *platform, const struct json_t *object, struct error *err);
 
 /** Writes "os/architecture[/variant]". */
 void platform_format(const struct platform *platform, char text[static PLATFORM_TEXT_MAX]);
