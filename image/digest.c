@@ -150,3 +150,16 @@ void hasher_free(struct hasher *hasher)
     EVP_MD_CTX_free(hasher->context);
     free(hasher);
 }
+
+int digest_of(struct digest *digest, enum digest_algorithm algorithm, const void *bytes, size_t length,
+              struct error *err)
+{
+    struct hasher *hasher;
+    int rc = hasher_new(&hasher, algorithm, err);
+    if (rc < 0)
+        return rc;
+    hasher_update(hasher, bytes, length);
+    rc = hasher_finish(hasher, digest, err);
+    hasher_free(hasher);
+    return rc;
+}

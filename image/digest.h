@@ -42,6 +42,10 @@ void hasher_update(struct hasher *hasher, const void *bytes, size_t length);
 /** Ends the computation; the hasher starts anew afterwards. @return 0, or -EIO if the library failed at any point */
 int hasher_finish(struct hasher *hasher, struct digest *digest, struct error *err);
 
+/** The digest of bytes that are all there. @return 0 or -errno */
+int digest_of(struct digest *digest, enum digest_algorithm algorithm, const void *bytes, size_t length,
+              struct error *err);
+
 /** NULL is fine. */
 void hasher_free(struct hasher *hasher);
 

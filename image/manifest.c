@@ -45,7 +45,7 @@ int manifest_kind(enum media_kind *kind, const char *content_type, const char *j
     return 0;
 }
 
-static int parse_descriptor(struct descriptor *descriptor, const json_t *object, struct error *err)
+int descriptor_from_json(struct descriptor *descriptor, const json_t *object, struct error *err)
 {
     if (!json_is_object(object))
         return error_set(err, EBADMSG, "a descriptor is missing or no object");
@@ -85,7 +85,7 @@ static int parse_descriptors(struct descriptor **list, size_t *count, const json
     if (!parsed)
         return error_set(err, ENOMEM, "out of memory for %zu descriptors", length);
     for (size_t i = 0; i < length; i++) {
-        int rc = parse_descriptor(&parsed[i], json_array_get(array, i), err);
+        int rc = descriptor_from_json(&parsed[i], json_array_get(array, i), err);
         if (rc < 0)
             return error_context(err, rc, "entry %zu", i);
     }
@@ -137,7 +137,7 @@ int manifest_parse(struct manifest *manifest, const char *json, size_t length, s
         return error_context(err, rc, "manifest");
 
     struct manifest parsed = {0};
-    rc = parse_descriptor(&parsed.config, json_object_get(document, "config"), err);
+    rc = descriptor_from_json(&parsed.config, json_object_get(document, "config"), err);
     if (rc < 0)
         return error_context(err, rc, "manifest: config");
     if (media_type_lookup(parsed.config.media_type)->kind != MEDIA_CONFIG)

@@ -14,6 +14,7 @@
 #include "image/platform.h"
 
 struct error;
+struct json_t;
 
 enum {
     MANIFEST_BYTES_MAX = 4 << 20, /**< of JSON text (OCI distribution-spec, "Pushing Manifests") */
@@ -44,6 +45,9 @@ struct manifest_index {
     struct descriptor *entries;
     size_t count; /**< up to INDEX_ENTRIES_MAX */
 };
+
+/** Takes a descriptor from JSON. @return 0 or -EBADMSG */
+int descriptor_from_json(struct descriptor *descriptor, const struct json_t *object, struct error *err);
 
 /**
  * What a document is: by @p content_type when that says it, else by its mediaType, else by what it holds.

@@ -83,7 +83,7 @@ int blob_writer_commit(struct blob_writer *writer, struct error *err);
 /** Throws away what was not committed. NULL is fine. */
 void blob_writer_free(struct blob_writer *writer);
 
-/** Writes a blob whose bytes are all there. @return as blob_writer_commit() */
+/** Writes a blob whose bytes are all there, over a damaged one too. @return as blob_writer_commit() */
 int store_put_blob(struct store *store, const struct digest *digest, const void *bytes, size_t length,
                    struct error *err);
 
