@@ -68,12 +68,17 @@ void event_loop_modify(struct event_loop *loop, struct event_source *source, uin
         (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event);
 }
 
-void event_loop_remove(struct event_loop *loop, struct event_source *source)
+void event_loop_remove_elsewhere(struct event_loop *loop, struct event_source *source)
 {
     if (source->fd < 0)
         return;
     (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
     source->fd = -1;
+}
+
+void event_loop_remove(struct event_loop *loop, struct event_source *source)
+{
+    event_loop_remove_elsewhere(loop, source);
     for (int i = 0; i < loop->fetched_count; i++)
         if (loop->fetched[i].data.ptr == source)
             loop->fetched[i].events = 0;

@@ -32,7 +32,8 @@ int event_loop_new(struct event_loop **loop, struct error *err);
 void event_loop_free(struct event_loop *loop);
 
 /**
- * Watches @p fd for @p events (EPOLLIN | EPOLLOUT; errors and hang-ups are always told). Safe from any thread.
+ * Watches @p fd for @p events (EPOLLIN | EPOLLOUT; errors and hang-ups are always told). Safe from any thread. With
+ * EPOLLET a source is told once of each change instead, and must then read or write until EAGAIN.
  * @return 0 or -errno
  */
 int event_loop_add(struct event_loop *loop, struct event_source *source, int fd, uint32_t events, struct error *err);
@@ -46,6 +47,12 @@ void event_loop_modify(struct event_loop *loop, struct event_source *source, uin
  * that were already fetched.
  */
 void event_loop_remove(struct event_loop *loop, struct event_source *source);
+
+/**
+ * Like event_loop_remove(), from any thread while the loop runs. An event that was fetched before may still call
+ * `ready` once afterwards: the source must stay allocated until the loop has stopped, and its handler must bear it.
+ */
+void event_loop_remove_elsewhere(struct event_loop *loop, struct event_source *source);
 
 /** Runs handlers until event_loop_stop(). @return 0, or -errno when waiting failed */
 int event_loop_run(struct event_loop *loop, struct error *err);

@@ -12,10 +12,11 @@
  *
  * Rules:
  * 1. A device model is one struct, one const ops table, one file. It knows no transport, no KVM and no address.
- * 2. Every op runs with the transport's lock held. A device's own event handlers (a socket became readable) take the
- *    lock with virtio_transport_lock() first.
+ * 2. Every op runs with the transport's lock held: notify on the loop's thread; the others on the thread of the vCPU
+ *    that touched a register. A device's own event handlers (a socket became readable) run on the loop's thread and take
+ *    the lock with virtio_transport_lock() first.
  * 3. Only queue.c touches rings. A device pops a chain of spans that are already checked, and pushes it back with the
- *    number of bytes it wrote.
+ *    number of bytes it wrote. A ring that is broken yields no chains; the transport does the rest (queue.h).
  * 4. What the guest does wrong costs the guest: a request with an error status, or virtio_transport_fail(), which sets
  *    DEVICE_NEEDS_RESET and stops the device. Never an exit, an assertion or a message per request.
  */
@@ -72,10 +73,13 @@ struct virtio_device_ops {
      */
     void (*activate)(void *device, uint64_t features, struct virtio_queue *queues, struct virtio_transport *transport);
 
-    /** The driver made buffers available in queue @p index. Runs on the loop's thread, and once after activate. */
+    /** The driver made buffers available in queue @p index. Also called once, for each ready queue, after activate. */
     void (*notify)(void *device, uint16_t index);
 
-    /** Back to the state before activate. When it returns nothing is in flight and no guest memory is touched. */
+    /**
+     * Back to the state before activate; called only after it. When it returns nothing is in flight and no guest memory
+     * is touched. Event sources go with event_loop_remove_elsewhere().
+     */
     void (*reset)(void *device);
 
     /** Releases the device. Called once, after the last other op. */
@@ -86,6 +90,12 @@ struct virtio_device_ops {
 void virtio_transport_lock(struct virtio_transport *transport);
 void virtio_transport_unlock(struct virtio_transport *transport);
 
+/**
+ * Calls notify for queue @p index again, after the loop's other handlers had their turn: for a device that stops after
+ * a fair share of a queue.
+ */
+void virtio_transport_again(struct virtio_transport *transport, uint16_t index);
+
 /** Tells the driver that used buffers are there (section 2.3), unless the ring says that it does not want to know. */
 void virtio_transport_interrupt(struct virtio_transport *transport, struct virtio_queue *queue);
 
@@ -93,7 +103,8 @@ void virtio_transport_interrupt(struct virtio_transport *transport, struct virti
 void virtio_transport_config_changed(struct virtio_transport *transport);
 
 /**
- * The guest broke the contract: sets DEVICE_NEEDS_RESET, tells the driver, and calls no notify until it resets.
+ * The guest broke the contract: sets DEVICE_NEEDS_RESET, tells the driver, and until it resets calls no notify and lets
+ * every queue look empty.
  * @param reason  a literal, logged once per reset
  */
 void virtio_transport_fail(struct virtio_transport *transport, const char *reason);
