@@ -13,8 +13,8 @@
  * Rules:
  * 1. A device model is one struct, one const ops table, one file. It knows no transport, no KVM and no address.
  * 2. Every op runs with the transport's lock held: notify on the loop's thread; the others on the thread of the vCPU
- *    that touched a register. A device's own event handlers (a socket became readable) run on the loop's thread and take
- *    the lock with virtio_transport_lock() first.
+ *    that touched a register. A device's own event handlers (a socket became readable) run on the loop's thread and
+ * take the lock with virtio_transport_lock() first.
  * 3. Only queue.c touches rings. A device pops a chain of spans that are already checked, and pushes it back with the
  *    number of bytes it wrote. A ring that is broken yields no chains; the transport does the rest (queue.h).
  * 4. What the guest does wrong costs the guest: a request with an error status, or virtio_transport_fail(), which sets

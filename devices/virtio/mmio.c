@@ -9,12 +9,12 @@
 #include "devices/virtio/transport.h"
 
 enum {
-    MAGIC_VALUE = 0x74726976,        /* "virt" */
-    VENDOR_ID = 0x4c4c5548,          /* "HULL" */
-    VERSION = 2,                     /* not legacy */
-    NO_SHARED_MEMORY = -1,           /* section 4.2.2: length and base of a region that is not there */
-    CONFIG_SPACE = 0x100,            /* from here on lies the device's configuration */
-    REGISTERS = CONFIG_SPACE / 4,    /* 32-bit words before it */
+    MAGIC_VALUE = 0x74726976,     /* "virt" */
+    VENDOR_ID = 0x4c4c5548,       /* "HULL" */
+    VERSION = 2,                  /* not legacy */
+    NO_SHARED_MEMORY = -1,        /* section 4.2.2: length and base of a region that is not there */
+    CONFIG_SPACE = 0x100,         /* from here on lies the device's configuration */
+    REGISTERS = CONFIG_SPACE / 4, /* 32-bit words before it */
 };
 
 /** One 32-bit register. */
@@ -24,7 +24,8 @@ struct mmio_register {
     bool lockless; /**< touched on every kick or interrupt: must not wait while the device works */
 };
 
-/* ---- what the device is ---------------------------------------------------------------------------------------------- */
+/* ---- what the device is
+ * ---------------------------------------------------------------------------------------------- */
 
 static uint32_t read_magic_value(struct virtio_transport *transport)
 {
@@ -60,7 +61,8 @@ static uint32_t read_config_generation(struct virtio_transport *transport)
     return atomic_load(&transport->config_generation);
 }
 
-/* ---- features and status --------------------------------------------------------------------------------------------- */
+/* ---- features and status
+ * --------------------------------------------------------------------------------------------- */
 
 static uint32_t read_device_features(struct virtio_transport *transport)
 {
@@ -88,7 +90,8 @@ static uint32_t read_status(struct virtio_transport *transport)
     return transport->status;
 }
 
-/* ---- queues ---------------------------------------------------------------------------------------------------------- */
+/* ---- queues
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void write_queue_select(struct virtio_transport *transport, uint32_t number)
 {
@@ -139,7 +142,8 @@ QUEUE_ADDRESS_WRITER(write_queue_available_high, available_ring, 32)
 QUEUE_ADDRESS_WRITER(write_queue_used_low, used_ring, 0)
 QUEUE_ADDRESS_WRITER(write_queue_used_high, used_ring, 32)
 
-/* ---- interrupts ------------------------------------------------------------------------------------------------------ */
+/* ---- interrupts
+ * ------------------------------------------------------------------------------------------------------ */
 
 static uint32_t read_interrupt_status(struct virtio_transport *transport)
 {
@@ -151,7 +155,8 @@ static void write_interrupt_ack(struct virtio_transport *transport, uint32_t num
     atomic_fetch_and(&transport->interrupt_status, ~number);
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------------------- */
+/* ---- the table
+ * ------------------------------------------------------------------------------------------------------- */
 
 #define REGISTER(offset) [(offset) / 4]
 

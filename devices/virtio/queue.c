@@ -57,7 +57,8 @@ struct descriptor {
     uint16_t next;
 };
 
-/* ---- words shared with the guest: read once or written once, never torn -------------------------------------------- */
+/* ---- words shared with the guest: read once or written once, never torn --------------------------------------------
+ */
 
 static uint16_t load_once_le16(const le16 *word)
 {
@@ -89,7 +90,8 @@ static le16 *avail_event(const struct virtio_queue *queue)
     return (le16 *)(void *)&queue->used->ring[queue->size];
 }
 
-/* ---- setting up ------------------------------------------------------------------------------------------------------ */
+/* ---- setting up
+ * ------------------------------------------------------------------------------------------------------ */
 
 static bool broken(struct virtio_queue *queue, const char *reason)
 {
@@ -116,13 +118,13 @@ bool virtio_queue_start(struct virtio_queue *queue, const struct virtio_queue_la
     if (size == 0 || size > VIRTIO_QUEUE_SIZE_MAX || (size & (size - 1)))
         return broken(queue, "queue size is not a power of two in range");
 
-    queue->descriptors = ring_part(memory, layout->descriptor_table, size * sizeof(struct virtq_desc),
-                                   DESCRIPTOR_ALIGNMENT);
+    queue->descriptors =
+        ring_part(memory, layout->descriptor_table, size * sizeof(struct virtq_desc), DESCRIPTOR_ALIGNMENT);
     queue->available = ring_part(memory, layout->available_ring,
                                  sizeof(struct virtq_avail) + size * sizeof(le16) + EVENT_SIZE, AVAILABLE_ALIGNMENT);
-    queue->used = ring_part(memory, layout->used_ring,
-                            sizeof(struct virtq_used) + size * sizeof(struct virtq_used_elem) + EVENT_SIZE,
-                            USED_ALIGNMENT);
+    queue->used =
+        ring_part(memory, layout->used_ring,
+                  sizeof(struct virtq_used) + size * sizeof(struct virtq_used_elem) + EVENT_SIZE, USED_ALIGNMENT);
     if (!queue->descriptors || !queue->available || !queue->used)
         return broken(queue, "a queue is misaligned or not in guest memory");
 
@@ -134,7 +136,8 @@ bool virtio_queue_start(struct virtio_queue *queue, const struct virtio_queue_la
     return true;
 }
 
-/* ---- from the available ring ---------------------------------------------------------------------------------------- */
+/* ---- from the available ring ----------------------------------------------------------------------------------------
+ */
 
 static bool usable(const struct virtio_queue *queue)
 {
@@ -252,7 +255,8 @@ void virtio_queue_unpop(struct virtio_queue *queue)
     queue->next_available--;
 }
 
-/* ---- to the used ring ------------------------------------------------------------------------------------------------ */
+/* ---- to the used ring
+ * ------------------------------------------------------------------------------------------------ */
 
 void virtio_queue_push(struct virtio_queue *queue, const struct virtio_chain *chain, uint32_t written)
 {
@@ -266,7 +270,8 @@ void virtio_queue_push(struct virtio_queue *queue, const struct virtio_chain *ch
     __atomic_store_n(&queue->used->idx.raw, htole16(queue->used_index), __ATOMIC_RELEASE);
 }
 
-/* ---- who wants to be told -------------------------------------------------------------------------------------------- */
+/* ---- who wants to be told
+ * -------------------------------------------------------------------------------------------- */
 
 void virtio_queue_disable_notify(struct virtio_queue *queue)
 {
@@ -304,7 +309,8 @@ bool virtio_queue_should_interrupt(struct virtio_queue *queue)
     return (uint16_t)(queue->used_index - wished - 1) < (uint16_t)(queue->used_index - before);
 }
 
-/* ---- the bytes of a chain -------------------------------------------------------------------------------------------- */
+/* ---- the bytes of a chain
+ * -------------------------------------------------------------------------------------------- */
 
 static unsigned cut_spans(const struct iovec *from, uint32_t total, uint32_t offset, uint32_t length,
                           struct iovec *spans)

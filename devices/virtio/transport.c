@@ -26,7 +26,8 @@ static void signal_eventfd(int fd)
     (void)ignored;
 }
 
-/* ---- the driver's side ----------------------------------------------------------------------------------------------- */
+/* ---- the driver's side
+ * ----------------------------------------------------------------------------------------------- */
 
 uint64_t virtio_transport_offered(const struct virtio_transport *transport)
 {
@@ -86,8 +87,7 @@ void virtio_transport_set_status(struct virtio_transport *transport, uint32_t st
     if (current & ~status)
         return;
     uint32_t added = status & ~current;
-    if ((added & VIRTIO_STATUS_FEATURES_OK) &&
-        (!(status & VIRTIO_STATUS_DRIVER) || !features_acceptable(transport)))
+    if ((added & VIRTIO_STATUS_FEATURES_OK) && (!(status & VIRTIO_STATUS_DRIVER) || !features_acceptable(transport)))
         added &= ~(uint32_t)VIRTIO_STATUS_FEATURES_OK;
     if (!((current | added) & VIRTIO_STATUS_FEATURES_OK))
         added &= ~(uint32_t)VIRTIO_STATUS_DRIVER_OK;
@@ -148,7 +148,8 @@ static void kicked(struct event_source *source, uint32_t events)
     virtio_transport_unlock(transport);
 }
 
-/* ---- the device's side ----------------------------------------------------------------------------------------------- */
+/* ---- the device's side
+ * ----------------------------------------------------------------------------------------------- */
 
 void virtio_transport_lock(struct virtio_transport *transport)
 {
@@ -201,7 +202,8 @@ void virtio_transport_fail(struct virtio_transport *transport, const char *reaso
         interrupt(transport, VIRTIO_INTERRUPT_CONFIG_CHANGE);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------ */
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static int watch_kicks(struct virtio_transport *transport, struct error *err)
 {
