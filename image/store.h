@@ -62,6 +62,12 @@ int store_open_blob(const struct store *store, const struct digest *digest, stru
 int store_read_blob(const struct store *store, const struct digest *digest, struct buffer *bytes, struct error *err);
 
 /**
+ * Reads a blob of any size through its digest; one that is damaged is removed from the store.
+ * @return 0; -ENOENT; -EBADMSG when it was damaged; or -errno
+ */
+int store_check_blob(struct store *store, const struct digest *digest, struct error *err);
+
+/**
  * Begins to write a blob. Nothing can be seen until blob_writer_commit().
  *
  * @param size  the exact number of bytes that will follow

@@ -87,6 +87,46 @@ int store_read_blob(const struct store *store, const struct digest *digest, stru
     return rc;
 }
 
+static int hash_file(int fd, struct hasher *hasher)
+{
+    enum { PIECE = 64 << 10 };
+    uint8_t piece[PIECE];
+    for (;;) {
+        ssize_t got = fd_read_full(fd, piece, sizeof piece);
+        if (got <= 0)
+            return (int)got;
+        hasher_update(hasher, piece, (size_t)got);
+    }
+}
+
+int store_check_blob(struct store *store, const struct digest *digest, struct error *err)
+{
+    char text[DIGEST_TEXT_MAX];
+    digest_format(digest, text);
+    cleanup_fd int fd = store_open_blob(store, digest, err);
+    if (fd < 0)
+        return fd;
+
+    struct hasher *hasher;
+    struct digest found;
+    int rc = hasher_new(&hasher, digest->algorithm, err);
+    if (rc < 0)
+        return rc;
+    rc = hash_file(fd, hasher);
+    if (rc < 0)
+        rc = error_set_errno(err, -rc, "cannot read blob %s", text);
+    else
+        rc = hasher_finish(hasher, &found, err);
+    hasher_free(hasher);
+    if (rc < 0 || digest_equal(&found, digest))
+        return rc;
+
+    char name[DIGEST_TEXT_MAX];
+    digest_format_hex(digest, name);
+    (void)unlinkat(store_blob_dir(store, digest), name, 0);
+    return error_set(err, EBADMSG, "blob %s was damaged on disk and is removed: pull the image again", text);
+}
+
 int blob_writer_new(struct blob_writer **writer, struct store *store, const struct digest *digest, uint64_t size,
                     struct error *err)
 {
