@@ -105,7 +105,7 @@ void virtio_transport_config_changed(struct virtio_transport *transport);
 /**
  * The guest broke the contract: sets DEVICE_NEEDS_RESET, tells the driver, and until it resets calls no notify and lets
  * every queue look empty.
- * @param reason  a literal, logged once per reset
+ * @param reason  a literal, logged the first few times
  */
 void virtio_transport_fail(struct virtio_transport *transport, const char *reason);
 

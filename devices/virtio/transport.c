@@ -12,6 +12,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 
+/** After so many a guest fills nobody's log any more. */
+enum { FAILURES_LOGGED = 8 };
+
 /** The bits that a driver sets; NEEDS_RESET is the device's. */
 static const uint32_t driver_status_bits = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
                                            VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_FAILED;
@@ -193,7 +196,8 @@ void virtio_transport_fail(struct virtio_transport *transport, const char *reaso
 {
     if (transport->status & VIRTIO_STATUS_NEEDS_RESET)
         return;
-    log_warn("%s: the guest must reset the device: %s", transport->ops->name, reason);
+    if (transport->failures++ < FAILURES_LOGGED)
+        log_warn("%s: the guest must reset the device: %s", transport->ops->name, reason);
     transport->status |= VIRTIO_STATUS_NEEDS_RESET;
     for (unsigned i = 0; i < transport->ops->queue_count; i++)
         if (!transport->queues[i].fault)

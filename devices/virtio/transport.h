@@ -56,7 +56,8 @@ struct virtio_transport {
     uint32_t device_features_select;
     uint32_t driver_features_select;
     uint32_t queue_select;
-    bool active; /**< between activate and reset */
+    bool active;       /**< between activate and reset */
+    unsigned failures; /**< how often the device needed a reset */
     struct transport_queue control[VIRTIO_QUEUES_MAX];
     struct virtio_queue queues[VIRTIO_QUEUES_MAX];
 };
