@@ -79,7 +79,7 @@ support_SRC := $(SUPPORT_SRC)
 archive = $(addprefix $(OBJ)/lib,$(addsuffix .a,$(1)))
 
 VMM_LIBS := -lseccomp -ljansson
-HULL_LIBS := -lcurl -ljansson -larchive -lzstd -lz -lcrypto -lseccomp
+HULL_LIBS := -lcurl -ljansson -larchive -lzstd -lisal -lcrypto -lseccomp
 
 all: programs kernel-link
 

@@ -16,6 +16,9 @@ struct error;
 /** Version of the writer: part of the key under which a rootfs is cached, raised when its output changes. */
 enum { ROOTFS_WRITER_VERSION = 1 };
 
+/** Layers that an image may have. */
+enum { ROOTFS_LAYERS_MAX = 512 };
+
 /** How a layer's tar stream is packed. */
 enum layer_compression { LAYER_TAR, LAYER_GZIP, LAYER_ZSTD };
 

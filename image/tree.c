@@ -261,19 +261,6 @@ void tree_remove(struct tree *tree, struct tree_entry *entry)
     entry_free(tree, entry);
 }
 
-void tree_replace(struct tree *tree, struct tree_entry *entry, struct tree_inode *inode, uint32_t layer)
-{
-    struct tree_inode *old = entry->inode;
-    if (S_ISDIR(old->mode)) {
-        remove_children(tree, old);
-        entry->parent->directory.subdirectories--;
-    }
-    inode->links++;
-    entry->inode = inode;
-    entry->layer = layer;
-    tree_inode_put(tree, old);
-}
-
 /* ---- whiteouts --------------------------------------------------------------------------------------------------- */
 
 static void set_removed(struct tree *tree, struct tree_entry *entry)

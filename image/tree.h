@@ -125,9 +125,6 @@ struct tree_entry *tree_lookup(const struct tree *tree, const struct tree_inode 
 int tree_add(struct tree *tree, struct tree_inode *directory, const char *name, size_t length, struct tree_inode *inode,
              uint32_t layer, struct tree_entry **entry, struct error *err);
 
-/** Makes @p entry name another inode, which is no directory. The old one loses a name, with all below it. */
-void tree_replace(struct tree *tree, struct tree_entry *entry, struct tree_inode *inode, uint32_t layer);
-
 /** Takes a name away, with everything below it. */
 void tree_remove(struct tree *tree, struct tree_entry *entry);
 
