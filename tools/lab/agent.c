@@ -5,8 +5,9 @@
  * The root is the outside machine's, read-only over 9p, under an overlay that keeps what is written in memory. From the
  * kernel's command line, which hands what it does not know to init's environment:
  *     LAB_PORTS=N            how many ports there are
- *     LAB_SHARES=PATH:PATH   directories of the outside machine to be shared read-write at the same places; their 9p
- *                            tags are share0, share1, ...
+ *     LAB_SHARES=none,PATH:loose,PATH
+ *                            directories of the outside machine to be shared read-write at the same places, each with
+ *                            what 9p may remember of it (its cache= option); the 9p tags are share0, share1, ...
  */
 #include "base/fd.h"
 #include "tools/lab/port.h"
@@ -35,11 +36,8 @@ enum {
     PATH_SIZE = 512,
 };
 
-/* Without limits that a test could hit by surprise, and in big messages: each is a round trip through the emulator. */
-#define P9_OPTIONS   "trans=virtio,version=9p2000.L,msize=512000"
-#define P9_READ_ONLY P9_OPTIONS ",cache=loose"
-/* Both sides write: nothing is remembered. */
-#define P9_SHARED P9_OPTIONS ",cache=none"
+/* Big messages: each is a round trip through the emulator. */
+#define P9_OPTIONS "trans=virtio,version=9p2000.L,msize=512000,cache="
 
 struct mount_point {
     const char *source;
@@ -50,7 +48,7 @@ struct mount_point {
 };
 
 static const struct mount_point root_mounts[] = {
-    {"root", "/lower", "9p", MS_RDONLY, P9_READ_ONLY},
+    {"root", "/lower", "9p", MS_RDONLY, P9_OPTIONS "loose"},
     {"upper", "/rw", "tmpfs", 0, "mode=755"},
 };
 
@@ -72,6 +70,8 @@ static const struct mount_point system_mounts[] = {
     {"tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755"},
     {"tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=100%"},
     {"tmpfs", "/var/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=100%"},
+    /* Images and disks: straight in memory, without the overlay between. */
+    {"tmpfs", "/var/lib/hull", "tmpfs", MS_NOSUID | MS_NODEV, "size=100%"},
 };
 
 /* PID 1 that ends is a panic, which ends the emulator: the message is on the console, and the client sees the end. */
@@ -135,14 +135,17 @@ static void enter_root(void)
         die("cannot enter the root");
 }
 
-static void mount_shared(char *paths)
+static void mount_shared(char *shares)
 {
     int i = 0;
     char *rest;
-    for (char *path = strtok_r(paths, ":", &rest); path; path = strtok_r(NULL, ":", &rest)) {
+    for (char *path = strtok_r(shares, ":", &rest); path; path = strtok_r(NULL, ":", &rest)) {
         char tag[16];
+        char options[128];
+        char *cache = strsep(&path, ",");
         snprintf(tag, sizeof tag, "share%d", i++);
-        mount_one(&(struct mount_point){tag, path, "9p", 0, P9_SHARED});
+        snprintf(options, sizeof options, P9_OPTIONS "%s", cache);
+        mount_one(&(struct mount_point){tag, path, "9p", 0, options});
     }
 }
 
@@ -167,6 +170,8 @@ static void set_up_system(void)
 {
     mount_all(system_mounts, sizeof system_mounts / sizeof system_mounts[0]);
     write_file("/sys/fs/cgroup/cgroup.subtree_control", "+cpu +io +memory +pids +cpuset");
+    /* Machines in the lab may be larger than it, as long as they don't touch all of it. */
+    write_file("/proc/sys/vm/overcommit_memory", "1");
     bring_up_loopback();
     sethostname("lab", 3);
     setsid();
