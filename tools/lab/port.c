@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 enum {
+    HANG_UP_MS = 300,
     CLOCK_TOLERANCE_NS = 20 * 1000 * 1000,
     STATUS_LAB_FAILED = 125,
 };
@@ -29,10 +30,11 @@ struct port {
     int number;
     unsigned sequence; /**< commands so far */
     struct frame_decoder decoder;
-    struct buffer wire;  /**< to the client */
-    struct buffer input; /**< to the command's standard input */
-    bool input_ended;    /**< nothing will come after `input` */
-    bool open;           /**< a client has said HELLO and did not hang up */
+    struct buffer wire;    /**< to the client */
+    struct buffer input;   /**< to the command's standard input */
+    bool input_ended;      /**< nothing will come after `input` */
+    int64_t hung_up_since; /**< CLOCK_MONOTONIC in ms, -1: somebody is connected */
+    bool open;             /**< a client has said HELLO and did not hang up */
     struct command command;
 };
 
@@ -286,12 +288,33 @@ static int handle_events(struct port *port, const struct pollfd wait[WAIT_COUNT]
     return wait[WAIT_PORT].revents & POLLIN ? read_port(port) : 0;
 }
 
-/* The port reports a hang-up for as long as nobody is connected: wait for a change, not for a state. */
-static int wait_for_client(struct port *port)
+static int64_t now_ms(void)
 {
-    forget_client(port);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/*
+ * Connections are announced on another queue than the one that data comes by. Data of the next client may be here, and
+ * its command running, before the kernel has heard that the last one left: so a hang-up counts when it lasts. If in the
+ * meantime there was another client, its HELLO has ended what was before.
+ */
+static int on_hang_up(struct port *port)
+{
+    int patience = -1; /* nothing runs: wait for the next client */
+    if (port->open || port->wire.length > 0) {
+        if (port->hung_up_since < 0)
+            port->hung_up_since = now_ms();
+        patience = (int)(port->hung_up_since + HANG_UP_MS - now_ms());
+        if (patience <= 0) {
+            forget_client(port);
+            return 0;
+        }
+    }
+    /* poll() would tell of the hang-up for as long as it lasts: wait for a change, not for a state. */
     struct epoll_event event;
-    if (epoll_wait(port->edge, &event, 1, -1) < 0 && errno != EINTR)
+    if (epoll_wait(port->edge, &event, 1, patience) < 0 && errno != EINTR)
         return -errno;
     int rc = read_port(port);
     return rc == -ENOTCONN ? 0 : rc;
@@ -304,10 +327,11 @@ static int serve_once(struct port *port)
     if (poll(wait, WAIT_COUNT, -1) < 0)
         return errno == EINTR ? 0 : -errno;
     if (wait[WAIT_PORT].revents & POLLHUP)
-        return wait_for_client(port);
+        return on_hang_up(port);
+    port->hung_up_since = -1;
     int rc = handle_events(port, wait);
     if (rc == -ENOTCONN)
-        return wait_for_client(port);
+        return on_hang_up(port);
     write_input(port);
     return rc < 0 ? rc : port->wire.failed || port->input.failed ? -ENOMEM : 0;
 }
@@ -318,12 +342,13 @@ int port_serve(int fd, int number)
         .fd = fd,
         .number = number,
         .edge = epoll_create1(EPOLL_CLOEXEC),
+        .hung_up_since = -1,
         .decoder = FRAME_DECODER_INIT,
         .wire = BUFFER_INIT(WIRE_MAX),
         .input = BUFFER_INIT(WIRE_MAX),
     };
     command_init(&port.command);
-    struct epoll_event change = {.events = EPOLLIN | EPOLLET};
+    struct epoll_event change = {.events = EPOLLIN | EPOLLOUT | EPOLLET};
     int rc = port.edge < 0 ? -errno : fd_set_nonblocking(fd, 1);
     if (rc == 0 && epoll_ctl(port.edge, EPOLL_CTL_ADD, fd, &change) < 0)
         rc = -errno;
