@@ -58,7 +58,7 @@ static int read_integer(json_int_t *number, json_int_t max, const json_t *value,
 
 static int read_u32(void *field, const json_t *value, struct error *err)
 {
-    json_int_t number;
+    json_int_t number = 0;
     int rc = read_integer(&number, UINT32_MAX, value, err);
     if (rc == 0)
         *(uint32_t *)field = (uint32_t)number;
@@ -67,7 +67,7 @@ static int read_u32(void *field, const json_t *value, struct error *err)
 
 static int read_u64(void *field, const json_t *value, struct error *err)
 {
-    json_int_t number;
+    json_int_t number = 0;
     int rc = read_integer(&number, INT64_MAX, value, err);
     if (rc == 0)
         *(uint64_t *)field = (uint64_t)number;
@@ -98,7 +98,7 @@ static int read_string(void *field, const json_t *value, struct error *err)
 
 static int read_descriptor(void *field, const json_t *value, struct error *err)
 {
-    json_int_t number;
+    json_int_t number = 0;
     int rc = read_integer(&number, INT32_MAX, value, err);
     if (rc == 0)
         *(int *)field = (int)number;
