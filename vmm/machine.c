@@ -17,7 +17,6 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/mmio.h"
 #include "devices/virtio/rng.h"
-#include "devices/virtio/vsock.h"
 #include "vmm/bus.h"
 #include "vmm/cmdline.h"
 #include "vmm/config.h"
@@ -142,11 +141,10 @@ static int add_disks(struct machine *machine, struct machine_config *config, str
 
 static int add_vsock(struct machine *machine, struct machine_config *config, struct error *err)
 {
+    (void)machine;
     if (!config->vsock.present)
         return 0;
-    void *device;
-    int rc = virtio_vsock_new(&device, config->vsock.cid, steal_fd(&config->vsock.socket.fd), machine->main_loop, err);
-    return rc < 0 ? rc : add_virtio(machine, &virtio_vsock_ops, device, machine->main_loop, err);
+    return error_set(err, ENOTSUP, "there is no vsock device yet");
 }
 
 static int add_rng(struct machine *machine, struct machine_config *config, struct error *err)
@@ -405,10 +403,8 @@ int machine_run(struct machine *machine, bool confine, enum machine_outcome *out
         rc = confine_this_thread(machine, err);
     timeline_mark(machine->timeline, TIMELINE_CONFINED);
     start_gate_open(&gate, rc == 0);
-    if (rc == 0) {
-        timeline_mark(machine->timeline, TIMELINE_RUNNING);
+    if (rc == 0)
         rc = event_loop_run(machine->main_loop, err);
-    }
     stop_workers(machine);
     timeline_mark(machine->timeline, TIMELINE_STOPPED);
     if (rc < 0)

@@ -58,8 +58,11 @@ int memory_init(struct memory *memory, uint64_t size, struct error *err)
     uint8_t *host = map_aligned(size);
     if (!host)
         return error_set_errno(err, errno, "cannot map %llu MiB of guest memory", (unsigned long long)(size >> 20));
-    /* Only a wish: kernels without transparent huge pages refuse it. RAM stays out of core dumps. */
-    (void)madvise(host, size, MADV_HUGEPAGE);
+    /* Only wishes: kernels without transparent huge pages refuse them. The first 2 MiB hold a dozen pages of boot data
+     * and little else ever; clearing a huge page for these would cost more than it saves. RAM stays out of core dumps.
+     */
+    (void)madvise(host + LAYOUT_LARGE_PAGE, size - LAYOUT_LARGE_PAGE, MADV_HUGEPAGE);
+    (void)madvise(host, LAYOUT_LARGE_PAGE, MADV_NOHUGEPAGE);
     (void)madvise(host, size, MADV_DONTDUMP);
     memory->host = host;
     memory->size = size;

@@ -4,10 +4,17 @@
 #include <time.h>
 
 static const char *const stage_names[TIMELINE_STAGES] = {
-    [TIMELINE_STARTED] = "started",    [TIMELINE_CONFIGURED] = "configured", [TIMELINE_OPENED] = "files opened",
-    [TIMELINE_VM] = "VM created",      [TIMELINE_MEMORY] = "memory mapped",  [TIMELINE_KERNEL] = "kernel loaded",
-    [TIMELINE_DEVICES] = "devices",    [TIMELINE_VCPUS] = "vCPUs created",   [TIMELINE_CONFINED] = "confined",
-    [TIMELINE_RUNNING] = "guest runs", [TIMELINE_REQUESTED] = "end asked",   [TIMELINE_STOPPED] = "stopped",
+    [TIMELINE_STARTED] = "started",
+    [TIMELINE_CONFIGURED] = "configured",
+    [TIMELINE_OPENED] = "files opened",
+    [TIMELINE_VM] = "VM created",
+    [TIMELINE_MEMORY] = "memory mapped",
+    [TIMELINE_KERNEL] = "kernel loaded",
+    [TIMELINE_DEVICES] = "devices",
+    [TIMELINE_VCPUS] = "vCPUs created",
+    [TIMELINE_CONFINED] = "confined, guest runs",
+    [TIMELINE_REQUESTED] = "end asked",
+    [TIMELINE_STOPPED] = "stopped",
 };
 
 void timeline_mark(struct timeline *timeline, enum timeline_stage stage)

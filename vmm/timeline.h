@@ -14,8 +14,7 @@ enum timeline_stage {
     TIMELINE_KERNEL,     /**< kernel and initramfs are in it */
     TIMELINE_DEVICES,    /**< devices are on their buses */
     TIMELINE_VCPUS,      /**< vCPUs are made and set up */
-    TIMELINE_CONFINED,   /**< every thread wears its filter */
-    TIMELINE_RUNNING,    /**< vCPUs enter the guest */
+    TIMELINE_CONFINED,   /**< every thread wears its filter; vCPUs enter the guest */
     TIMELINE_REQUESTED,  /**< the guest (or a signal) asked for the end */
     TIMELINE_STOPPED,    /**< all threads have ended */
     TIMELINE_STAGES,

@@ -141,7 +141,7 @@ static int run_machine(struct program *program, struct error *err)
     if (status == 0) {
         status = run(program, err);
         if (program->options.stats)
-            stats_print(stderr, program->machine, &program->timeline);
+            stats_print(STDERR_FILENO, program->machine, &program->timeline);
     }
     terminal_leave(&program->terminal);
     machine_free(program->machine);

@@ -3,12 +3,10 @@
 #ifndef TOOLS_HULL_VMM_STATS_H
 #define TOOLS_HULL_VMM_STATS_H
 
-#include <stdio.h>
-
 struct machine;
 struct timeline;
 
-/** Prints when each stage was reached, in microseconds, and how often each vCPU left the guest, by reason. */
-void stats_print(FILE *stream, const struct machine *machine, const struct timeline *timeline);
+/** Writes when each stage was reached, in microseconds, and how often each vCPU left the guest, by reason. */
+void stats_print(int fd, const struct machine *machine, const struct timeline *timeline);
 
 #endif
