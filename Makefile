@@ -153,6 +153,11 @@ $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(call archive,support $(ARCHIVES))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS) -lcmocka
 
+# Programs that test scripts run; built when a script asks for one.
+$(BUILD)/tests/%: $(OBJ)/tests/programs/%.o $(call archive,$(ARCHIVES))
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS)
+
 # Fuzz targets: libFuzzer, every room compiled by clang with coverage.
 FUZZ_OBJ := build/fuzz/obj
 FUZZ_FLAGS := $(CFLAGS_COMMON) -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
