@@ -4,15 +4,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/container_of.h"
 #include "base/error.h"
 #include "base/fd.h"
 
 /* Chunks carried per event, so that one busy stream does not starve the others of its loop. */
 enum { CHUNKS_PER_EVENT = 8 };
-
-#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 static void close_ends(struct pump *pump)
 {
@@ -51,7 +52,8 @@ static int fill(struct pump *pump)
 {
     ssize_t n;
     do {
-        n = read(pump->source_fd, pump->bytes, PUMP_BUFFER_SIZE);
+        n = pump->source_is_socket ? recv(pump->source_fd, pump->bytes, PUMP_BUFFER_SIZE, MSG_DONTWAIT)
+                                   : read(pump->source_fd, pump->bytes, PUMP_BUFFER_SIZE);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return 0;
@@ -66,7 +68,10 @@ static int fill(struct pump *pump)
 static int drain(struct pump *pump)
 {
     while (pump->start < pump->end) {
-        ssize_t n = write(pump->sink_fd, pump->bytes + pump->start, pump->end - pump->start);
+        const uint8_t *next = pump->bytes + pump->start;
+        size_t length = pump->end - pump->start;
+        ssize_t n = pump->sink_is_socket ? send(pump->sink_fd, next, length, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                         : write(pump->sink_fd, next, length);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -107,6 +112,12 @@ static void sink_ready(struct event_source *sink, uint32_t events)
     carry(container_of(sink, struct pump, sink));
 }
 
+static bool is_socket(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
 /* Tries to watch an end, to learn whether it can be; leaves it unwatched. */
 static int probe(struct event_loop *loop, int fd, bool *always_ready, struct error *err)
 {
@@ -126,6 +137,8 @@ int pump_start(struct pump *pump, struct event_loop *loop, int source_fd, int si
         .sink = {.fd = -1, .ready = sink_ready},
         .source_fd = source_fd,
         .sink_fd = sink_fd,
+        .source_is_socket = is_socket(source_fd),
+        .sink_is_socket = is_socket(sink_fd),
         .bytes = malloc(PUMP_BUFFER_SIZE),
         .done = done,
     };

@@ -29,6 +29,8 @@ struct pump {
     int sink_fd;                /**< owned; -1 once ended */
     bool source_always_ready;   /**< a regular file or the like, which epoll does not watch */
     bool sink_always_ready;
+    bool source_is_socket; /**< carried with MSG_DONTWAIT: whoever holds the other end cannot make us wait */
+    bool sink_is_socket;
     uint8_t *bytes; /**< PUMP_BUFFER_SIZE of them */
     size_t start;   /**< of what is read and not yet written */
     size_t end;
@@ -40,8 +42,9 @@ struct pump {
 /**
  * Starts to carry. SIGPIPE must be ignored in the process.
  *
- * @param source_fd, sink_fd  owned by the pump from here on, on failure too. They must be non-blocking, or of a kind
- *                            on which reads and writes do not wait (a regular file, /dev/null); not both of the latter
+ * @param source_fd, sink_fd  owned by the pump from here on, on failure too. They must be non-blocking, or
+ *                            sockets, or of a kind on which reads and writes do not wait (a regular file, /dev/null);
+ *                            not both of the latter
  * @return 0 or -errno
  */
 int pump_start(struct pump *pump, struct event_loop *loop, int source_fd, int sink_fd, void (*done)(struct pump *pump),

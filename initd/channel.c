@@ -49,7 +49,7 @@ int channel_receive(struct channel *channel, struct error *err)
     uint8_t chunk[RECEIVE_CHUNK];
     ssize_t n;
     do {
-        n = recv(channel->fd, chunk, sizeof chunk, 0);
+        n = recv(channel->fd, chunk, sizeof chunk, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return -EAGAIN;
@@ -85,7 +85,7 @@ int channel_next(struct channel *channel, const struct protocol_message **messag
 int channel_flush(struct channel *channel, struct error *err)
 {
     while (channel->out.length > 0) {
-        ssize_t n = send(channel->fd, channel->out.bytes, channel->out.length, MSG_NOSIGNAL);
+        ssize_t n = send(channel->fd, channel->out.bytes, channel->out.length, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))

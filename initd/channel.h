@@ -15,7 +15,7 @@ struct error;
 
 /** One end of a control connection. */
 struct channel {
-    int fd; /**< owned; non-blocking; -1 = none */
+    int fd; /**< owned; a stream socket; -1 = none */
     enum protocol_receiver receiver;
     struct buffer in;
     struct buffer out;
@@ -23,7 +23,7 @@ struct channel {
     struct protocol_message message;
 };
 
-/** A channel over a connected stream socket that is non-blocking already; owns @p fd. @p receiver: this side. */
+/** A channel over a connected stream socket, which it owns. Never waits for it. @p receiver: this side. */
 void channel_init(struct channel *channel, int fd, enum protocol_receiver receiver);
 
 /** Closes the connection and frees what waits. A zeroed struct with fd -1 is fine. */

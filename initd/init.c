@@ -12,14 +12,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/container_of.h"
 #include "base/error.h"
 #include "base/event_loop.h"
 #include "base/fd.h"
 #include "initd/channel.h"
-#include "initd/container.h"
+#include "initd/guest.h"
 #include "initd/process.h"
-
-#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 struct init {
     struct event_loop *loop;
@@ -27,7 +26,7 @@ struct init {
     struct event_source control;
     struct event_source children;
     int signal_fd;
-    struct container container;
+    struct guest guest;
     struct process *processes;
     unsigned process_count;
     bool ending;        /* SHUTDOWN came, or the monitor is gone */
@@ -126,14 +125,14 @@ static struct process *find_process(const struct init *init, uint32_t id)
 
 static int do_configure(struct init *init, const struct protocol_message *message, struct error *err)
 {
-    return container_configure(&init->container, &message->configure, err);
+    return guest_configure(&init->guest, &message->configure, err);
 }
 
 static int do_start(struct init *init, const struct protocol_message *message, struct error *err)
 {
     const struct protocol_start *start = &message->start;
     struct process *process;
-    if (!init->container.root)
+    if (!init->guest.root)
         return error_set(err, EINVAL, "START before CONFIGURE");
     if (start->argv.count == 0 || start->cwd[0] != '/' || start->process == 0 || find_process(init, start->process))
         return error_set(err, EINVAL, "START without a program, with a relative directory or with a number in use");
@@ -141,7 +140,7 @@ static int do_start(struct init *init, const struct protocol_message *message, s
         return error_set(err, ENOTSUP, "this guest does not know the flags %#x of START", start->flags);
     if (init->process_count >= INIT_PROCESSES_MAX)
         return error_set(err, EAGAIN, "%d processes run already", INIT_PROCESSES_MAX);
-    int rc = process_start(&process, init->loop, &init->container, start, &process_events, init, err);
+    int rc = process_start(&process, init->loop, &init->guest, start, &process_events, init, err);
     if (rc < 0) {
         struct protocol_start_failed failure = {start->process, PROTOCOL_START_SYSTEM, (uint32_t)-rc, err->text};
         tell(init, &(struct protocol_message){.type = PROTOCOL_START_FAILED, .start_failed = failure});
@@ -287,7 +286,7 @@ int init_run(int control_fd, int (*environment)(struct error *err), struct error
         .control = {.fd = -1, .ready = control_ready},
         .children = {.fd = -1, .ready = children_ready},
         .signal_fd = -1,
-        .container = CONTAINER_NONE,
+        .guest = GUEST_NONE,
     };
     channel_init(&init.channel, control_fd, PROTOCOL_RECEIVER_GUEST);
     int rc = event_loop_new(&init.loop, err);
@@ -306,12 +305,12 @@ int init_run(int control_fd, int (*environment)(struct error *err), struct error
     if (rc == 0)
         rc = serve(&init, err);
     if (!init.discard)
-        container_unmount(&init.container);
+        guest_unmount(&init.guest);
     for (struct process *process = init.processes; process; process = init.processes) {
         init.processes = process->next;
         process_free(process);
     }
-    container_done(&init.container);
+    guest_done(&init.guest);
     channel_done(&init.channel);
     fd_close(&init.signal_fd);
     event_loop_free(init.loop);

@@ -2,7 +2,7 @@
 /*
  * vminitd, PID 1 of every guest: one thread, one loop, no timers but the one that ends a shutdown.
  *
- *      control connection ──► init_run() ──► container.c   CONFIGURE: clock, entropy, mounts, files
+ *      control connection ──► init_run() ──► guest.c       CONFIGURE: clock, entropy, mounts, files
  *                                       ├──► process.c     START: streams, spawn.c (namespaces, user, exec)
  *      SIGCHLD (signalfd) ──────────────┤                  EXITED: reaped and drained
  *                                       └──► power.c       SHUTDOWN, or the connection is gone

@@ -10,12 +10,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/container_of.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "initd/spawn.h"
 #include "initd/vsock.h"
-
-#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* One standard stream while the process is being made. */
 struct stream {
@@ -138,7 +137,7 @@ static void report_ready(struct event_source *source, uint32_t events)
     check_end(process);
 }
 
-int process_start(struct process **out, struct event_loop *loop, const struct container *container,
+int process_start(struct process **out, struct event_loop *loop, const struct guest *guest,
                   const struct protocol_start *start, const struct process_events *events, void *context,
                   struct error *err)
 {
@@ -157,7 +156,7 @@ int process_start(struct process **out, struct event_loop *loop, const struct co
     int rc = streams_open(streams, start, err);
     if (rc == 0) {
         const int stdio[3] = {streams[0].theirs, streams[1].theirs, streams[2].theirs};
-        process->pid = spawn_process(container, start, stdio, &process->report_fd, err);
+        process->pid = spawn_process(guest, start, stdio, &process->report_fd, err);
         rc = process->pid < 0 ? process->pid : 0;
     }
     /* The connections have been on their way meanwhile. */

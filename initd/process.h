@@ -15,7 +15,7 @@
 
 #include "base/event_loop.h"
 #include "base/pump.h"
-#include "initd/container.h"
+#include "initd/guest.h"
 #include "initd/protocol.h"
 
 struct error;
@@ -52,7 +52,7 @@ struct process {
  * @param process  set to the new process, owned by the caller
  * @return 0 or -errno; on failure no event follows
  */
-int process_start(struct process **process, struct event_loop *loop, const struct container *container,
+int process_start(struct process **process, struct event_loop *loop, const struct guest *guest,
                   const struct protocol_start *start, const struct process_events *events, void *context,
                   struct error *err);
 

@@ -70,7 +70,7 @@ static const char **complete_environment(const struct protocol_texts *env, const
     return complete;
 }
 
-static int enter(const struct container *container, struct error *err)
+static int enter(const struct guest *guest, struct error *err)
 {
     if (setsid() < 0)
         return error_set_errno(err, errno, "cannot make a session");
@@ -78,13 +78,13 @@ static int enter(const struct container *container, struct error *err)
     if (unshare(CLONE_NEWCGROUP) < 0)
         return error_set_errno(err, errno, "cannot make a cgroup namespace");
     int rc = reset_signals(err);
-    return rc < 0 ? rc : container_enter(container, err);
+    return rc < 0 ? rc : guest_enter_container(guest, err);
 }
 
-static int prepare(const struct container *container, const struct protocol_start *start, const int stdio[static 3],
+static int prepare(const struct guest *guest, const struct protocol_start *start, const int stdio[static 3],
                    struct user *user, enum protocol_start_failure *reason, struct error *err)
 {
-    int rc = enter(container, err);
+    int rc = enter(guest, err);
     if (rc < 0)
         return rc;
     rc = user_resolve_here(user, start->user, err);
@@ -104,14 +104,14 @@ static int prepare(const struct container *container, const struct protocol_star
 }
 
 /* The new process. Returns only when it could not become the program. */
-static void run_program(const struct container *container, const struct protocol_start *start,
-                        const int stdio[static 3], struct spawn_failure *failure)
+static void run_program(const struct guest *guest, const struct protocol_start *start, const int stdio[static 3],
+                        struct spawn_failure *failure)
 {
     struct error err = {0};
     struct user *user = calloc(1, sizeof *user);
     char *home = NULL;
     *failure = (struct spawn_failure){.reason = PROTOCOL_START_SYSTEM};
-    int rc = user ? prepare(container, start, stdio, user, &failure->reason, &err)
+    int rc = user ? prepare(guest, start, stdio, user, &failure->reason, &err)
                   : error_set(&err, ENOMEM, "out of memory for a user");
     if (rc == 0) {
         const char **env = complete_environment(&start->env, user, &home);
@@ -136,7 +136,7 @@ static pid_t clone_into_namespaces(int cgroup_fd)
     return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
 
-pid_t spawn_process(const struct container *container, const struct protocol_start *start, const int stdio[static 3],
+pid_t spawn_process(const struct guest *guest, const struct protocol_start *start, const int stdio[static 3],
                     int *report_fd, struct error *err)
 {
     int report[2];
@@ -144,12 +144,12 @@ pid_t spawn_process(const struct container *container, const struct protocol_sta
         return error_set_errno(err, errno, "cannot make a pipe");
     cleanup_fd int read_end = report[0];
     cleanup_fd int write_end = report[1];
-    pid_t pid = clone_into_namespaces(container->cgroup_fd);
+    pid_t pid = clone_into_namespaces(guest->cgroup_fd);
     if (pid < 0)
         return error_set_errno(err, errno, "cannot make a process");
     if (pid == 0) {
         struct spawn_failure failure;
-        run_program(container, start, stdio, &failure);
+        run_program(guest, start, stdio, &failure);
         /* It fits into an empty pipe whole. */
         _exit(fd_write_full(write_end, &failure, sizeof failure) == 0 ? 1 : 2);
     }

@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#include "initd/container.h"
+#include "initd/guest.h"
 #include "initd/protocol.h"
 
 struct error;
@@ -26,7 +26,7 @@ struct spawn_failure {
  * program runs, or yields one struct spawn_failure
  * @return its PID, or -errno
  */
-pid_t spawn_process(const struct container *container, const struct protocol_start *start, const int stdio[static 3],
+pid_t spawn_process(const struct guest *guest, const struct protocol_start *start, const int stdio[static 3],
                     int *report_fd, struct error *err);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "initd/container.h"
+#include "initd/guest.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,10 +74,10 @@ static int make_mounts(const struct protocol_mount *mounts, uint32_t count, stru
 }
 
 /* Keeps one file in vminitd's own file system, to be mounted in the container under its name. */
-static int keep_file(struct container *container, const struct protocol_file *file, struct error *err)
+static int keep_file(struct guest *guest, const struct protocol_file *file, struct error *err)
 {
     char path[FILE_PATH_MAX];
-    file_path(path, container->file_count);
+    file_path(path, guest->file_count);
     cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     int rc = fd < 0 ? -errno : fd_write_full(fd, file->contents.bytes, file->contents.length);
     if (rc < 0)
@@ -85,34 +85,34 @@ static int keep_file(struct container *container, const struct protocol_file *fi
     char *target = strdup(file->target);
     if (!target)
         return error_set(err, ENOMEM, "out of memory for a file's name");
-    container->files[container->file_count++] = target;
+    guest->files[guest->file_count++] = target;
     return 0;
 }
 
-static int keep_files(struct container *container, const struct protocol_configure *configure, struct error *err)
+static int keep_files(struct guest *guest, const struct protocol_configure *configure, struct error *err)
 {
     if (mkdir(FILES_DIRECTORY, 0755) < 0 && errno != EEXIST)
         return error_set_errno(err, errno, "cannot make " FILES_DIRECTORY);
     int rc = 0;
     for (uint32_t i = 0; i < configure->files.count && rc == 0; i++)
-        rc = keep_file(container, &configure->files.items[i], err);
+        rc = keep_file(guest, &configure->files.items[i], err);
     return rc;
 }
 
-static int make_cgroup(struct container *container, struct error *err)
+static int make_cgroup(struct guest *guest, struct error *err)
 {
     if (mkdir(CGROUP_DIRECTORY, 0755) < 0 && errno != EEXIST)
         return error_set_errno(err, errno, "cannot make the container's control group");
-    container->cgroup_fd = open(CGROUP_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return container->cgroup_fd < 0 ? error_set_errno(err, errno, "cannot open the container's control group") : 0;
+    guest->cgroup_fd = open(CGROUP_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return guest->cgroup_fd < 0 ? error_set_errno(err, errno, "cannot open the container's control group") : 0;
 }
 
-int container_configure(struct container *container, const struct protocol_configure *configure, struct error *err)
+int guest_configure(struct guest *guest, const struct protocol_configure *configure, struct error *err)
 {
-    if (container->root)
+    if (guest->root)
         return error_set(err, EALREADY, "the machine is configured already");
-    container->root = strdup(configure->root);
-    int rc = container->root ? 0 : error_set(err, ENOMEM, "out of memory for the root's name");
+    guest->root = strdup(configure->root);
+    int rc = guest->root ? 0 : error_set(err, ENOMEM, "out of memory for the root's name");
     if (rc == 0)
         rc = set_clock(configure->realtime_ns, err);
     if (rc == 0)
@@ -122,26 +122,26 @@ int container_configure(struct container *container, const struct protocol_confi
     if (rc == 0)
         rc = make_mounts(configure->mounts.items, configure->mounts.count, err);
     if (rc == 0)
-        rc = keep_files(container, configure, err);
+        rc = keep_files(guest, configure, err);
     if (rc == 0)
-        rc = make_cgroup(container, err);
+        rc = make_cgroup(guest, err);
     return rc;
 }
 
-void container_unmount(const struct container *container)
+void guest_unmount(const struct guest *guest)
 {
     sync();
-    if (container->root)
-        (void)umount2(container->root, MNT_DETACH);
+    if (guest->root)
+        (void)umount2(guest->root, MNT_DETACH);
 }
 
-void container_done(struct container *container)
+void guest_done(struct guest *guest)
 {
-    for (uint32_t i = 0; i < container->file_count; i++)
-        free(container->files[i]);
-    free(container->root);
-    fd_close(&container->cgroup_fd);
-    *container = CONTAINER_NONE;
+    for (uint32_t i = 0; i < guest->file_count; i++)
+        free(guest->files[i]);
+    free(guest->root);
+    fd_close(&guest->cgroup_fd);
+    *guest = GUEST_NONE;
 }
 
 /* ---- in the new process ---- */
@@ -206,23 +206,23 @@ static int make_devices(struct error *err)
 }
 
 /* Takes a mount of each of the runtime's files along, while their paths can still be reached. */
-static int detach_files(const struct container *container, int trees[static PROTOCOL_FILES_MAX], struct error *err)
+static int detach_files(const struct guest *guest, int trees[static PROTOCOL_FILES_MAX], struct error *err)
 {
-    for (uint32_t i = 0; i < container->file_count; i++) {
+    for (uint32_t i = 0; i < guest->file_count; i++) {
         char path[FILE_PATH_MAX];
         file_path(path, i);
         trees[i] = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONED | OPEN_TREE_CLOSE_ON_EXEC);
         if (trees[i] < 0)
-            return error_set_errno(err, errno, "cannot take %s into the container", container->files[i]);
+            return error_set_errno(err, errno, "cannot take %s into the container", guest->files[i]);
     }
     return 0;
 }
 
 /* Mounts them over the image's. Where the image has none, an empty one is made to mount on. */
-static int attach_files(const struct container *container, const int *trees, struct error *err)
+static int attach_files(const struct guest *guest, const int *trees, struct error *err)
 {
-    for (uint32_t i = 0; i < container->file_count; i++) {
-        const char *target = container->files[i];
+    for (uint32_t i = 0; i < guest->file_count; i++) {
+        const char *target = guest->files[i];
         int rc = files_make_parents(target, 0755, err);
         if (rc < 0)
             return rc;
@@ -233,21 +233,21 @@ static int attach_files(const struct container *container, const int *trees, str
     return 0;
 }
 
-int container_enter(const struct container *container, struct error *err)
+int guest_enter_container(const struct guest *guest, struct error *err)
 {
     int trees[PROTOCOL_FILES_MAX]; /* closed by execve(2) or the process's end */
     umask(0);
-    int rc = detach_files(container, trees, err);
+    int rc = detach_files(guest, trees, err);
     if (rc < 0)
         return rc;
     /* The boot file system is a rootfs, which pivot_root(2) cannot leave; moving over it is how it is done. */
-    if (chdir(container->root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+    if (chdir(guest->root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
         return error_set_errno(err, errno, "cannot enter the container's root");
     /* From here on every path, and every symbolic link that the image put in one, stays inside. */
     rc = mount_defaults(err);
     if (rc == 0)
         rc = make_devices(err);
     if (rc == 0)
-        rc = attach_files(container, trees, err);
+        rc = attach_files(guest, trees, err);
     return rc;
 }
