@@ -76,8 +76,10 @@ static int drain(struct pump *pump)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return 0;
-        if (n <= 0)
+        if (n <= 0) {
+            pump->sink_error = n < 0 ? errno : EIO;
             return -1;
+        }
         pump->start += (size_t)n;
         pump->carried += (uint64_t)n;
     }
