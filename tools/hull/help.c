@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hull help: everything in it comes from the commands' structs. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "tools/hull/command.h"
+
+enum { OPTION_COLUMN = 26 };
+
+static void print_option(const struct option *option)
+{
+    char form[64];
+    char letter[5] = "    ";
+    if (option->letter)
+        snprintf(letter, sizeof letter, "-%c, ", option->letter);
+    snprintf(form, sizeof form, "%s--%s%s%s", letter, option->name, option->argument ? " " : "",
+             option->argument ? option->argument : "");
+    printf("  %-*s  %s\n", OPTION_COLUMN, form, option->help);
+}
+
+static void print_command(const struct command *command)
+{
+    printf("hull %s: %s\n\nUsage: hull %s%s%s%s\n", command->name, command->summary, command->name,
+           command->options ? " [OPTIONS]" : "", command->operands[0] ? " " : "", command->operands);
+    if (command->description)
+        printf("\n%s\n", command->description);
+    if (command->options)
+        printf("\nOptions:\n");
+    for (const struct option *option = command->options; option && option->name; option++)
+        print_option(option);
+    printf("\nExample:\n%s\n", command->example);
+}
+
+static void print_list(void)
+{
+    printf("hull runs each container in a virtual machine of its own.\n\nUsage: hull COMMAND [OPTIONS] ...\n\n"
+           "Commands:\n");
+    for (const struct command *const *command = commands; *command; command++)
+        printf("  %-10s  %s\n", (*command)->name, (*command)->summary);
+    printf("\n'hull help COMMAND' or 'hull COMMAND --help' says more. 'hull doctor' says whether this machine can run "
+           "containers.\n");
+}
+
+void command_print_help(const struct command *command)
+{
+    if (command)
+        print_command(command);
+    else
+        print_list();
+}
+
+static int run(void *values, char **operands, int count, struct error *err)
+{
+    (void)values;
+    const struct command *command = count ? command_find(operands[0]) : NULL;
+    if (count && !command)
+        return error_set(err, EINVAL, "there is no command '%s'; 'hull help' lists them", operands[0]);
+    command_print_help(command);
+    return STATUS_OK;
+}
+
+const struct command command_help = {
+    .name = "help",
+    .summary = "Say what hull and its commands do",
+    .operands = "[COMMAND]",
+    .example = "  hull help run",
+    .operands_max = 1,
+    .failure_status = STATUS_FAILED,
+    .run = run,
+};
