@@ -3,7 +3,7 @@
 # make            hull, hull-vmm, vminitd and the boot file system, under build/bin
 # make demo       install what is missing, build, and run a container from a registry in a virtual machine
 # make test       install what is missing, build, and run every test
-# make kernel     the guest kernel (cached outside the checkout)
+# make kernel     the guest kernel, and the lab host's where virtual machines need the lab (cached outside the checkout)
 # make lint       format, static analysis, layering
 # make install    PREFIX=/usr/local DESTDIR=
 # SAN=1           with AddressSanitizer and UndefinedBehaviorSanitizer, under build/san
@@ -75,6 +75,8 @@ vmm_SRC := $(VMM_SRC)
 devices_SRC := $(DEVICES_SRC)
 initd_SRC := $(INITD_LIB_SRC)
 base_SRC := $(BASE_SRC)
+# What the lab's two ends share; they are built by tools/lab/lab, this is for their test.
+lab_SRC := tools/lab/frame.c
 support_SRC := $(SUPPORT_SRC)
 archive = $(addprefix $(OBJ)/lib,$(addsuffix .a,$(1)))
 
@@ -94,7 +96,7 @@ $(OBJ)/lib$(1).a: $(call objects,$($(1)_SRC))
 	@mkdir -p $$(@D) && rm -f $$@
 	$(AR) rcsD $$@ $$^
 endef
-$(foreach name,$(ARCHIVES) support,$(eval $(call archive_rule,$(name))))
+$(foreach name,$(ARCHIVES) lab support,$(eval $(call archive_rule,$(name))))
 
 # ---- programs -------------------------------------------------------------------------------------------------------
 
@@ -135,7 +137,7 @@ $(BIN)/initramfs.cpio: $(BIN)/vminitd tools/make-initramfs
 
 .PHONY: kernel kernel-link deps demo test lint format install clean unit fuzz
 kernel:
-	kernel-config/build guest
+	where=$$(tools/lab/lab where); kernel-config/build guest $$([[ $$where == here ]] || echo lab-host)
 	@$(MAKE) --no-print-directory kernel-link
 
 # The programs look for their kernel beside themselves. It is built only when asked for: `make` must not take minutes.
@@ -149,7 +151,7 @@ kernel-link:
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 unit: $(UNIT_TESTS)
 
-$(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(call archive,support $(ARCHIVES))
+$(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(call archive,support lab $(ARCHIVES))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS) -lcmocka
 

@@ -237,7 +237,7 @@ int main(void)
     open_console();
     const char *ports = getenv("LAB_PORTS");
     char *shares = getenv("LAB_SHARES");
-    int count = ports ? atoi(ports) : 0;
+    int count = ports ? (int)strtol(ports, NULL, 10) : 0;
     if (count < 1 || count > PORTS_MAX)
         die("LAB_PORTS is to be from 1 to %d", PORTS_MAX);
     enter_root();

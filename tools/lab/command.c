@@ -134,10 +134,10 @@ static _Noreturn void child_run(const struct command *command, const struct stre
         child_fail(STATUS_LAB_FAILED, "cannot change to directory", command->directory);
     char **arguments = string_vector(&command->arguments, command->argument_count);
     environ = string_vector(&command->environment, command->environment_count);
-    if (!arguments || !environ)
-        child_fail(STATUS_LAB_FAILED, "cannot prepare", (const char *)command->arguments.bytes);
-    execvp(arguments[0], arguments);
-    child_fail(errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE, "cannot execute", arguments[0]);
+    if (arguments && arguments[0] && environ)
+        execvp(arguments[0], arguments);
+    child_fail(errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE, "cannot execute",
+               (const char *)command->arguments.bytes);
 }
 
 /* ---- in the agent ------------------------------------------------------------------------------------------------ */
