@@ -8,6 +8,7 @@
 # make install    PREFIX=/usr/local DESTDIR=
 # SAN=1           with AddressSanitizer and UndefinedBehaviorSanitizer, under build/san
 # CC=clang        with another compiler
+# V=1             print each command whole
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -85,16 +86,19 @@ HULL_LIBS := -lcurl -ljansson -larchive -lzstd -lisal -lcrypto -lseccomp
 
 all: programs kernel-link
 
+# One short line for each step unless V=1.
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@;)
+
 # ---- objects and archives -------------------------------------------------------------------------------------------
 
 $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 define archive_rule
 $(OBJ)/lib$(1).a: $(call objects,$($(1)_SRC))
 	@mkdir -p $$(@D) && rm -f $$@
-	$(AR) rcsD $$@ $$^
+	$$(call say,AR)$(AR) rcsD $$@ $$^
 endef
 $(foreach name,$(ARCHIVES) lab support,$(eval $(call archive_rule,$(name))))
 
@@ -107,12 +111,12 @@ programs: $(PROGRAMS) $(call archive,base)
 
 $(BIN)/hull: $(call objects,$(HULL_SRC)) $(call archive,runtime image initd base)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS)
+	$(call say,LINK)$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS)
 
 # hull-vmm takes nothing from image/ and runtime/: what faces the guest links no network client and no archive code.
 $(BIN)/hull-vmm: $(call objects,$(HULL_VMM_SRC)) $(call archive,vmm devices base)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(VMM_LIBS)
+	$(call say,LINK)$(CC) $(LDFLAGS) -o $@ $^ $(VMM_LIBS)
 
 # vminitd: one static executable without glibc. musl-gcc does not see the kernel's headers by itself.
 MUSL_OBJ := build/musl
@@ -123,11 +127,11 @@ MUSL_CFLAGS := $(CFLAGS_COMMON) -Os -static -ffunction-sections -fdata-sections 
 
 $(MUSL_OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(MUSL_CC) $(CPPFLAGS) $(MUSL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,MUSL)$(MUSL_CC) $(CPPFLAGS) $(MUSL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BIN)/vminitd: $(patsubst %.c,$(MUSL_OBJ)/%.o,$(MUSL_SRC))
 	@mkdir -p $(@D)
-	$(MUSL_CC) -static -s -Wl,--gc-sections -o $@ $^
+	$(call say,LINK)$(MUSL_CC) -static -s -Wl,--gc-sections -o $@ $^
 
 # The guest's boot file system: vminitd as /init and nothing else, the same bytes for the same vminitd.
 $(BIN)/initramfs.cpio: $(BIN)/vminitd tools/make-initramfs
@@ -153,12 +157,12 @@ unit: $(UNIT_TESTS)
 
 $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(call archive,support lab $(ARCHIVES))
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS) -lcmocka
+	$(call say,LINK)$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS) -lcmocka
 
 # Programs that test scripts run; built when a script asks for one.
 $(BUILD)/tests/%: $(OBJ)/tests/programs/%.o $(call archive,$(ARCHIVES))
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS)
+	$(call say,LINK)$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS)
 
 # Fuzz targets: libFuzzer, every room compiled by clang with coverage.
 FUZZ_OBJ := build/fuzz/obj
@@ -169,14 +173,14 @@ fuzz: $(FUZZ_TARGETS)
 
 $(FUZZ_OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+	$(call say,FUZZ)$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
 
 build/fuzz/librooms.a: $(FUZZ_ROOMS)
 	@rm -f $@
-	$(AR) rcsD $@ $^
+	$(call say,AR)$(AR) rcsD $@ $^
 
 build/fuzz/fuzz_%: $(FUZZ_OBJ)/tests/fuzz/fuzz_%.o build/fuzz/librooms.a
-	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(HULL_LIBS)
+	$(call say,LINK)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(HULL_LIBS)
 
 deps:
 	tools/install-deps
