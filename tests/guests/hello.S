@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Says hello on the serial console, prints its command line from the zero page, and powers off. */
-#include "guest.h"
+#include "guest.inc"
 
 .globl start
 start:
