@@ -85,8 +85,7 @@ static bool is_success(int status)
     return status == 200 || status == 206;
 }
 
-/* ---- the answer's headers ------------------------------------------------------------------------------------------
- */
+/* ---- the answer's headers ---------------------------------------------------------------------------------------- */
 
 /* Copies a header's value, without the white space around it; appends to what is there, or begins anew. */
 static void copy_value(char *to, size_t size, const char *value, size_t length, bool append)
@@ -170,8 +169,7 @@ static size_t on_header(char *line, size_t one, size_t length, void *context)
     return length;
 }
 
-/* ---- the answer's body ---------------------------------------------------------------------------------------------
- */
+/* ---- the answer's body ------------------------------------------------------------------------------------------- */
 
 /* Once per answer, before its first byte: is this the range that was asked for? */
 static int check_range(struct transfer *transfer, int status)
@@ -222,8 +220,7 @@ static size_t on_body(char *bytes, size_t one, size_t length, void *context)
     return transfer->rc < 0 ? 0 : length;
 }
 
-/* ---- failures ------------------------------------------------------------------------------------------------------
- */
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 /* What libcurl's codes mean for the user. Code 0 stands for the system's own, from the socket. */
 static const struct failure {
@@ -245,7 +242,7 @@ static const struct failure {
      "no TLS there; if that registry is meant to speak plain HTTP, name it in HULL_INSECURE_REGISTRIES"},
     {CURLE_PEER_FAILED_VERIFICATION, EPROTO,
      "its certificate is not trusted; if it is yours, add its CA with update-ca-certificates"},
-    {CURLE_UNSUPPORTED_PROTOCOL, EPROTO, "only http and https are spoken"},
+    {CURLE_UNSUPPORTED_PROTOCOL, EPROTO, "that is no HTTP server"},
     {CURLE_WEIRD_SERVER_REPLY, EPROTO, "that is no HTTP server"},
     {CURLE_OUT_OF_MEMORY, ENOMEM, "out of memory"},
 };
@@ -284,8 +281,7 @@ bool http_is_transient(int rc, const struct http_response *response)
     return false;
 }
 
-/* ---- one request, and the chain of its redirects --------------------------------------------------------------------
- */
+/* ---- one request, and the chain of its redirects ----------------------------------------------------------------- */
 
 static bool append_header(struct curl_slist **list, const char *name, const char *value)
 {

@@ -112,8 +112,7 @@ void image_done(struct image *image)
     *image = IMAGE_NONE;
 }
 
-/* ---- listing -------------------------------------------------------------------------------------------------------
- */
+/* ---- listing ----------------------------------------------------------------------------------------------------- */
 
 /* RFC 3339 to seconds since 1970, fractions cut off; 0 for anything else. */
 static int64_t parse_created(const char *text)

@@ -39,7 +39,7 @@ static void report(const struct pull *pull, enum pull_phase phase, const struct 
     pull->options->progress(pull->options->context, &event);
 }
 
-/* ---- blobs ------------------------------------------------------------------------------------------------------ */
+/* ---- blobs ------------------------------------------------------------------------------------------------------- */
 
 /* A blob on its way from the registry into the store. */
 struct blob_transfer {
@@ -87,8 +87,7 @@ static int fetch_blob(struct pull *pull, const struct descriptor *blob, struct e
     return rc;
 }
 
-/* ---- manifest and configuration -----------------------------------------------------------------------------------
- */
+/* ---- manifest and configuration ---------------------------------------------------------------------------------- */
 
 /* Documents from the registry (resolve_source). */
 static int from_registry(void *context, const struct descriptor *entry, struct buffer *body,
@@ -147,8 +146,7 @@ static int fetch_config(struct pull *pull, struct error *err)
     return rc;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------
- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static int make_rootfs(struct pull *pull, struct error *err)
 {

@@ -84,8 +84,7 @@ void registry_free(struct registry *registry)
     free(registry);
 }
 
-/* ---- tokens --------------------------------------------------------------------------------------------------------
- */
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
 static int sink_to_buffer(void *context, const void *bytes, size_t length, struct error *err)
 {
@@ -342,13 +341,17 @@ static int verify_manifest(const struct registry *registry, const struct digest 
 static int get_manifest(struct registry *registry, const struct digest *digest, const char *url, struct buffer *body,
                         struct descriptor *document, struct error *err)
 {
-    struct fetch fetch = {
-        .url = url, .accept = ACCEPT_MANIFESTS, .max = MANIFEST_BYTES_MAX, .sink = sink_to_buffer, .context = body};
+    struct fetch fetch = {.url = url,
+                          .accept = ACCEPT_MANIFESTS,
+                          .max = MANIFEST_BYTES_MAX,
+                          .sink = sink_to_buffer,
+                          .context = body,
+                          .whole = body};
     struct http_response response;
     int rc = fetch_with_retries(registry, &fetch, &response, err);
     if (rc < 0)
         return rc;
-    if (response.status != 200 && response.status != 206)
+    if (response.status != 200)
         return status_error(&response, err);
     if (is_web_page(&response))
         return error_set(err, EBADMSG, "a web page came instead of a manifest: is that a registry?");

@@ -48,8 +48,7 @@ bool rootfs_cache_has(const struct store *store, const struct image_config *conf
     return key_name(name, config, NULL) == 0 && faccessat(store_rootfs_dir(store), name, R_OK, 0) == 0;
 }
 
-/* ---- making one ----------------------------------------------------------------------------------------------------
- */
+/* ---- making one -------------------------------------------------------------------------------------------------- */
 
 static void close_layers(const struct rootfs_layer *layers, size_t count)
 {

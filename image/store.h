@@ -45,7 +45,7 @@ void store_close(struct store *store);
 /** The store's directory, as a path for people and for other programs. */
 const char *store_path(const struct store *store);
 
-/* ---- blobs ------------------------------------------------------------------------------------------------------ */
+/* ---- blobs ------------------------------------------------------------------------------------------------------- */
 
 /** Whether a blob is there with that size. */
 bool store_has_blob(const struct store *store, const struct digest *digest, uint64_t size);
@@ -93,7 +93,7 @@ void blob_writer_free(struct blob_writer *writer);
 int store_put_blob(struct store *store, const struct digest *digest, const void *bytes, size_t length,
                    struct error *err);
 
-/* ---- names ------------------------------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 /** A named manifest. */
 struct store_entry {
@@ -115,7 +115,7 @@ int store_resolve(const struct store *store, const struct reference *reference, 
  */
 int store_list(const struct store *store, struct store_entry **entries, size_t *count, struct error *err);
 
-/* ---- directories for the rootfs cache --------------------------------------------------------------------------- */
+/* ---- directories for the rootfs cache ---------------------------------------------------------------------------- */
 
 /** ROOT/rootfs; borrowed. */
 int store_rootfs_dir(const struct store *store);

@@ -95,7 +95,7 @@ static void blob_name(char *name, size_t size, const struct digest *digest)
     (void)snprintf(name, size, "images/blobs/%s/%s", digest->algorithm == DIGEST_SHA512 ? "sha512" : "sha256", hex);
 }
 
-/* ---- layout ----------------------------------------------------------------------------------------------------- */
+/* ---- layout ------------------------------------------------------------------------------------------------------ */
 
 static void a_new_store_is_an_image_layout(void **state)
 {
@@ -136,7 +136,7 @@ static void a_root_that_can_not_be_is_named(void **state)
     assert_non_null(strstr(err.text, "/file"));
 }
 
-/* ---- blobs ------------------------------------------------------------------------------------------------------ */
+/* ---- blobs ------------------------------------------------------------------------------------------------------- */
 
 static void a_blob_comes_back(void **state)
 {
@@ -249,7 +249,7 @@ static void only_regular_files_are_blobs(void **state)
     assert_int_equal(store_open_blob(fixture->store, &digest, &err), -ELOOP);
 }
 
-/* ---- crashes and rivals ----------------------------------------------------------------------------------------- */
+/* ---- crashes and rivals ------------------------------------------------------------------------------------------ */
 
 /* Writes half a blob in a process that is then killed without warning. */
 static void die_while_writing(const struct fixture *fixture, const struct digest *digest)
@@ -362,7 +362,7 @@ static void rivals_put_the_same_blobs(void **state)
     assert_int_equal(count(fixture, "tmp"), 0);
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 static struct reference reference_of(const char *text)
 {
