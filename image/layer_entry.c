@@ -45,11 +45,19 @@ static int describe_owner(struct archive_entry *entry, struct tree_inode *inode,
     return 0;
 }
 
+/* libarchive takes the fraction of a time before 1970 for positive: -1.5 arrives as -1 and half a second. */
 static void describe_time(struct archive_entry *entry, struct tree_inode *inode)
 {
+    int64_t seconds = archive_entry_mtime_is_set(entry) ? archive_entry_mtime(entry) : 0;
     long nsec = archive_entry_mtime_nsec(entry);
-    inode->mtime = archive_entry_mtime_is_set(entry) ? archive_entry_mtime(entry) : 0;
-    inode->mtime_nsec = nsec >= 0 && nsec < NSEC_PER_SEC ? (uint32_t)nsec : 0;
+    if (nsec < 0 || nsec >= NSEC_PER_SEC)
+        nsec = 0;
+    if (seconds < 0 && nsec > 0) {
+        seconds = seconds > INT64_MIN ? seconds - 1 : seconds;
+        nsec = NSEC_PER_SEC - nsec;
+    }
+    inode->mtime = seconds;
+    inode->mtime_nsec = (uint32_t)nsec;
 }
 
 static int describe_symlink(struct archive_entry *entry, struct tree_inode *inode, struct error *err)
