@@ -15,9 +15,9 @@
 #include "initd/channel.h"
 #include "runtime/container.h"
 #include "runtime/process_spec.h"
+#include "runtime/run_timeline.h"
 #include "runtime/signals.h"
 #include "runtime/stream.h"
-#include "runtime/timeline.h"
 #include "runtime/vmm_process.h"
 #include "runtime/vsock_listener.h"
 
@@ -127,7 +127,7 @@ static void check_end(struct monitor *monitor)
 {
     if (monitor->stage != STAGE_EXITED || !monitor->streams[1].finished || !monitor->streams[2].finished)
         return;
-    timeline_mark(monitor->request->timeline, TIMELINE_EXITED);
+    run_timeline_mark(monitor->request->timeline, RUN_TIMELINE_EXITED);
     power_off(monitor);
 }
 
@@ -183,7 +183,7 @@ static int on_hello(struct monitor *monitor, const struct protocol_message *mess
     if (message->hello.version != PROTOCOL_VERSION)
         return error_set(monitor->err, EPROTO, "the guest's vminitd speaks version %u, this hull %d: build both anew",
                          message->hello.version, PROTOCOL_VERSION);
-    timeline_mark(monitor->request->timeline, TIMELINE_GUEST_HELLO);
+    run_timeline_mark(monitor->request->timeline, RUN_TIMELINE_GUEST_HELLO);
     if (monitor->request->timeline)
         monitor->request->timeline->guest_hello_ns = message->hello.uptime_ns;
     monitor->stage = STAGE_STARTING;
@@ -196,7 +196,7 @@ static int on_started(struct monitor *monitor, const struct protocol_message *me
 {
     if (monitor->stage != STAGE_STARTING || message->started.process != MAIN_PROCESS)
         return -EPROTO;
-    timeline_mark(monitor->request->timeline, TIMELINE_STARTED);
+    run_timeline_mark(monitor->request->timeline, RUN_TIMELINE_STARTED);
     if (monitor->request->timeline)
         monitor->request->timeline->guest_started_ns = message->started.uptime_ns;
     monitor->stage = STAGE_RUNNING;
@@ -360,7 +360,7 @@ static void vmm_ended(struct event_source *source, uint32_t events)
     struct monitor *monitor = container_of(source, struct monitor, vmm_ended);
     event_loop_remove(monitor->loop, source);
     vmm_process_reap(&monitor->vmm);
-    timeline_mark(monitor->request->timeline, TIMELINE_VMM_GONE);
+    run_timeline_mark(monitor->request->timeline, RUN_TIMELINE_VMM_GONE);
 }
 
 static int start_vmm(struct monitor *monitor)
@@ -369,7 +369,7 @@ static int start_vmm(struct monitor *monitor)
         vmm_process_start(&monitor->vmm, monitor->request->vmm_executable, monitor->request->settings, monitor->err);
     if (rc < 0)
         return rc;
-    timeline_mark(monitor->request->timeline, TIMELINE_VMM_SPAWNED);
+    run_timeline_mark(monitor->request->timeline, RUN_TIMELINE_VMM_SPAWNED);
     rc = event_loop_add(monitor->loop, &monitor->vmm_ended, monitor->vmm.pid_fd, EPOLLIN, monitor->err);
     return rc < 0 ? rc
                   : event_loop_add(monitor->loop, &monitor->vmm_speaks, monitor->vmm.stderr_fd, EPOLLIN, monitor->err);

@@ -24,7 +24,7 @@
 struct container;
 struct error;
 struct process_spec;
-struct timeline;
+struct run_timeline;
 struct vmm_settings;
 
 /** What to run. All borrowed. */
@@ -34,8 +34,8 @@ struct monitor_request {
     const struct vmm_settings *settings;
     const struct protocol_configure *configure; /**< realtime_ns and entropy are filled in when the guest is there */
     const struct process_spec *spec;
-    bool interactive;          /**< connect standard input; without it the process reads /dev/null */
-    struct timeline *timeline; /**< may be NULL */
+    bool interactive;              /**< connect standard input; without it the process reads /dev/null */
+    struct run_timeline *timeline; /**< may be NULL */
 };
 
 /** How it ended. */

@@ -14,7 +14,7 @@
 #include "image/image.h"
 #include "runtime/container.h"
 #include "runtime/programs.h"
-#include "runtime/timeline.h"
+#include "runtime/run_timeline.h"
 #include "runtime/vmm_process.h"
 
 /* Where vminitd mounts what; nothing but these names is at the other end. */
@@ -180,7 +180,7 @@ int run_container(const struct run_request *request, struct monitor_outcome *out
     if (rc == 0)
         rc = container_create(&container, request->name, request->tmp_dir, err);
     if (rc == 0) {
-        timeline_mark(request->timeline, TIMELINE_DISK_MADE);
+        run_timeline_mark(request->timeline, RUN_TIMELINE_DISK_MADE);
         rc = run_in(&container, request, &files, outcome, err);
     }
     container_remove(&container);

@@ -11,7 +11,7 @@
 
 struct error;
 struct image;
-struct timeline;
+struct run_timeline;
 
 /** What a machine gets when nobody says, and the least that it boots with. */
 #define RUN_MEMORY_DEFAULT (UINT64_C(512) << 20)
@@ -27,9 +27,9 @@ struct run_request {
     int tmp_dir;        /**< where the writable disk is kept (store_tmp_dir()) */
     uint64_t memory;    /**< bytes */
     uint32_t cpus;
-    bool interactive;          /**< connect standard input */
-    bool console;              /**< show the guest kernel's console on standard error */
-    struct timeline *timeline; /**< may be NULL */
+    bool interactive;              /**< connect standard input */
+    bool console;                  /**< show the guest kernel's console on standard error */
+    struct run_timeline *timeline; /**< may be NULL */
 };
 
 /**

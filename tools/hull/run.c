@@ -11,7 +11,7 @@
 #include "image/image.h"
 #include "image/pull.h"
 #include "image/store.h"
-#include "runtime/timeline.h"
+#include "runtime/run_timeline.h"
 #include "tools/hull/command.h"
 #include "tools/hull/progress.h"
 
@@ -140,14 +140,14 @@ static int status_of(const struct monitor_outcome *outcome)
 }
 
 static int run_image(const struct values *asked, struct store *store, char **operands, int count,
-                     struct timeline *timeline, struct error *err)
+                     struct run_timeline *timeline, struct error *err)
 {
     struct image image = IMAGE_NONE;
     struct monitor_outcome outcome;
     int rc = open_image(store, operands[0], asked->pull, &image, err);
     if (rc < 0)
         return rc;
-    timeline_mark(timeline, TIMELINE_IMAGE_OPENED);
+    run_timeline_mark(timeline, RUN_TIMELINE_IMAGE_OPENED);
     struct run_request request = {
         .image = &image,
         .overrides =
@@ -181,9 +181,9 @@ static int run_image(const struct values *asked, struct store *store, char **ope
 static int run(void *values, char **operands, int count, struct error *err)
 {
     const struct values *asked = values;
-    struct timeline timeline = {0};
+    struct run_timeline timeline = {0};
     struct store *store;
-    timeline_mark(&timeline, TIMELINE_START);
+    run_timeline_mark(&timeline, RUN_TIMELINE_START);
     if (asked->terminal)
         return error_set(err, ENOTSUP, "run -t: terminals are not there yet; run it without -t");
     if (!asked->remove)
@@ -194,7 +194,7 @@ static int run(void *values, char **operands, int count, struct error *err)
     rc = run_image(asked, store, operands, count, &timeline, err);
     store_close(store);
     if (asked->timeline)
-        timeline_print(&timeline, stderr);
+        run_timeline_print(&timeline, stderr);
     return rc;
 }
 

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runtime/timeline.h"
+#include "runtime/run_timeline.h"
 
 #include <time.h>
 
-static const char *const names[TIMELINE_POINTS] = {
-    [TIMELINE_START] = "hull started",
-    [TIMELINE_IMAGE_OPENED] = "image opened",
-    [TIMELINE_DISK_MADE] = "writable disk made",
-    [TIMELINE_VMM_SPAWNED] = "hull-vmm spawned",
-    [TIMELINE_GUEST_HELLO] = "guest booted, vminitd said hello",
-    [TIMELINE_STARTED] = "process started",
-    [TIMELINE_EXITED] = "process exited, output written",
-    [TIMELINE_VMM_GONE] = "hull-vmm gone",
+static const char *const names[RUN_TIMELINE_POINTS] = {
+    [RUN_TIMELINE_START] = "hull started",
+    [RUN_TIMELINE_IMAGE_OPENED] = "image opened",
+    [RUN_TIMELINE_DISK_MADE] = "writable disk made",
+    [RUN_TIMELINE_VMM_SPAWNED] = "hull-vmm spawned",
+    [RUN_TIMELINE_GUEST_HELLO] = "guest booted, vminitd said hello",
+    [RUN_TIMELINE_STARTED] = "process started",
+    [RUN_TIMELINE_EXITED] = "process exited, output written",
+    [RUN_TIMELINE_VMM_GONE] = "hull-vmm gone",
 };
 
-void timeline_mark(struct timeline *timeline, enum timeline_point point)
+void run_timeline_mark(struct run_timeline *timeline, enum run_timeline_point point)
 {
     struct timespec now;
     if (!timeline || timeline->stamps[point] || clock_gettime(CLOCK_MONOTONIC, &now) < 0)
@@ -27,12 +27,12 @@ static double milliseconds(uint64_t ns)
     return (double)ns / 1e6;
 }
 
-void timeline_print(const struct timeline *timeline, FILE *out)
+void run_timeline_print(const struct run_timeline *timeline, FILE *out)
 {
-    uint64_t first = timeline->stamps[TIMELINE_START];
+    uint64_t first = timeline->stamps[RUN_TIMELINE_START];
     uint64_t previous = first;
     fprintf(out, "%-34s %10s %10s\n", "WHERE THE TIME WENT", "at ms", "took ms");
-    for (int point = 0; point < TIMELINE_POINTS; point++) {
+    for (int point = 0; point < RUN_TIMELINE_POINTS; point++) {
         uint64_t stamp = timeline->stamps[point];
         if (!stamp)
             continue;
