@@ -69,7 +69,8 @@ HULL_SRC := $(call room,tools/hull)
 HULL_VMM_SRC := $(call room,tools/hull-vmm)
 SUPPORT_SRC := $(call room,tests/support)
 
-ARCHIVES := runtime image vmm devices initd base
+ARCHIVES := cli runtime image vmm devices initd base
+cli_SRC := $(filter-out tools/hull/main.c,$(HULL_SRC))
 runtime_SRC := $(RUNTIME_SRC)
 image_SRC := $(IMAGE_SRC)
 vmm_SRC := $(VMM_SRC)
@@ -153,13 +154,14 @@ kernel-link:
 # Unit tests are always built with the sanitizers: `make SAN=1 unit` under build/san.
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
-unit: $(UNIT_TESTS)
+TEST_PROGRAMS := $(patsubst tests/programs/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/programs/*.c)))
+unit: $(UNIT_TESTS) $(TEST_PROGRAMS)
 
 $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(call archive,support lab $(ARCHIVES))
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS) -lcmocka
 
-# Programs that test scripts run; built when a script asks for one.
+# Programs that tests run.
 $(BUILD)/tests/%: $(OBJ)/tests/programs/%.o $(call archive,$(ARCHIVES))
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS)
