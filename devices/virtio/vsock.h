@@ -5,15 +5,23 @@
  *
  * The device is given one listening Unix stream socket. A host program connects to it and sends one line:
  *
- *   CONNECT <port>\n   "connect me to that port in the guest". The guest accepts: the device answers `OK <port>\n`,
- * with the host-side port number, and from then on the connection is the stream. The guest refuses: the connection is
- * closed. (The convention of Firecracker and Cloud Hypervisor.) LISTEN <port>\n    "hand me whatever the guest connects
- * to that port of the host" (CID 2). The device answers `OK <port>\n`; then, for each connection that the guest makes,
- * it sends 4 bytes (the guest's port, little-endian) with one end of a fresh socketpair(2) attached (SCM_RIGHTS).
- * Closing the connection stops listening. A port that somebody listens on already: the connection is closed.
+ *   CONNECT <port>\n   "connect me to that port in the guest". The guest accepts: the device answers `OK <port>\n` with
+ *                      the host-side port number, and from then on the connection is the stream. The guest refuses: the
+ *                      connection is closed. (The convention of Firecracker and Cloud Hypervisor.)
  *
- * Lines may be sent before the guest runs; they wait in the socket. A guest's connection to a port on which nobody
- * listens is reset.
+ *   LISTEN <port>\n    "hand me whatever the guest connects to that port of the host" (CID 2). The device answers
+ *                      `OK <port>\n`; then, for each connection that the guest makes, it sends 4 bytes (the guest's
+ *                      port, little-endian) with one end of a fresh socketpair(2) attached (SCM_RIGHTS), which blocks
+ *                      as sockets do by default. Closing the connection stops listening. A port that somebody listens
+ *                      on already: the connection is closed.
+ *
+ * Lines may be sent before the guest runs: they wait in the socket and are read before the guest's driver has set
+ * DRIVER_OK, so that no connection of the guest comes too early for them. (The answer comes then, too.) A guest's
+ * connection to a port on which nobody listens is reset.
+ *
+ * Streams close in each direction by itself: shutdown(2) with SHUT_WR on one side is the end of the stream on the
+ * other, and the way back stays open. What the guest sent before it closed, or before it was turned off, still reaches
+ * the host program, which at the end of the machine has a second to take it.
  */
 #ifndef DEVICES_VIRTIO_VSOCK_H
 #define DEVICES_VIRTIO_VSOCK_H
