@@ -11,7 +11,9 @@
 
 enum {
     QUEUE_SIZE = 256,
-    PACKETS_PER_TURN = 64, /* of either direction; then the loop's other devices have a turn */
+    /* Then the loop's other handlers have a turn: */
+    PACKETS_PER_TURN = 64, /* from the guest */
+    BATCHES_PER_TURN = 8,  /* to the guest */
 };
 
 /* ---- to the guest
@@ -83,13 +85,13 @@ static bool send_ready(struct vsock *vsock)
     return true;
 }
 
-void vsock_pump(struct vsock *vsock)
+static void pump(struct vsock *vsock, unsigned batches)
 {
     if (!vsock->queues)
         return;
     unsigned turns = 0;
     while (vsock->refusals_count || !TAILQ_EMPTY(&vsock->ready)) {
-        if (turns++ == PACKETS_PER_TURN) {
+        if (turns++ == batches) {
             virtio_transport_again(vsock->transport, VSOCK_QUEUE_RX);
             break;
         }
@@ -97,6 +99,11 @@ void vsock_pump(struct vsock *vsock)
             break;
     }
     virtio_transport_interrupt(vsock->transport, &vsock->queues[VSOCK_QUEUE_RX]);
+}
+
+void vsock_pump_some(struct vsock *vsock)
+{
+    pump(vsock, 1);
 }
 
 /* ---- from the guest
@@ -260,7 +267,7 @@ static void vsock_notify(void *device, uint16_t index)
     if (index == VSOCK_QUEUE_TX)
         serve_tx(vsock);
     /* Buffers in the event queue wait for a transport reset (a migration), which never comes. */
-    vsock_pump(vsock);
+    pump(vsock, BATCHES_PER_TURN);
 }
 
 static void vsock_read_config(void *device, uint32_t offset, void *data, uint32_t length)

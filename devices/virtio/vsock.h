@@ -12,8 +12,9 @@
  *   LISTEN <port>\n    "hand me whatever the guest connects to that port of the host" (CID 2). The device answers
  *                      `OK <port>\n`; then, for each connection that the guest makes, it sends 4 bytes (the guest's
  *                      port, little-endian) with one end of a fresh socketpair(2) attached (SCM_RIGHTS), which blocks
- *                      as sockets do by default. Closing the connection stops listening. A port that somebody listens
- *                      on already: the connection is closed.
+ *                      as sockets do by default. (So read the line alone: a plain read(2) of what follows drops the
+ *                      descriptor.) Closing the connection stops listening. A port that somebody listens on already:
+ *                      the connection is closed.
  *
  * Lines may be sent before the guest runs: they wait in the socket and are read before the guest's driver has set
  * DRIVER_OK, so that no connection of the guest comes too early for them. (The answer comes then, too.) A guest's

@@ -452,7 +452,7 @@ static void connection_ready(struct event_source *source, uint32_t events)
     /* Without a descriptor it was closed after the event was fetched; with another one the event is one too many. */
     if (connection->fd >= 0) {
         take_events(connection, events);
-        vsock_pump(vsock);
+        vsock_pump_some(vsock);
     }
     virtio_transport_unlock(transport);
 }

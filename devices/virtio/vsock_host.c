@@ -165,7 +165,7 @@ static void client_ready(struct event_source *source, uint32_t events)
     struct vsock *vsock = client->vsock;
     virtio_transport_lock(vsock->transport);
     client_serve(client);
-    vsock_pump(vsock);
+    vsock_pump_some(vsock);
     virtio_transport_unlock(vsock->transport);
 }
 
@@ -208,7 +208,7 @@ static void listener_ready(struct event_source *source, uint32_t events)
     virtio_transport_lock(vsock->transport);
     for (unsigned i = 0; i < ACCEPTS_PER_TURN && vsock->queues && accept_next(vsock); i++)
         ;
-    vsock_pump(vsock);
+    vsock_pump_some(vsock);
     virtio_transport_unlock(vsock->transport);
 }
 

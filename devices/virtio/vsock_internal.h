@@ -128,8 +128,11 @@ struct vsock {
 /* ---- vsock.c
  * --------------------------------------------------------------------------------------------------------- */
 
-/** Sends what the ready connections have for the guest, as far as receive buffers and fairness allow. */
-void vsock_pump(struct vsock *vsock);
+/**
+ * Sends what the first of the ready connections has for the guest, if there is a receive buffer, and sees to it that
+ * the others follow. For handlers of sockets: the other sockets that are ready get on the list before one has it all.
+ */
+void vsock_pump_some(struct vsock *vsock);
 
 /** Takes a receive buffer with room for at least a header and a byte into @p chain; false when there is none. */
 bool vsock_take_rx(struct vsock *vsock, struct virtio_chain *chain);
