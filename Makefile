@@ -140,7 +140,7 @@ $(BIN)/initramfs.cpio: $(BIN)/vminitd tools/make-initramfs
 
 # ---- the kernel -----------------------------------------------------------------------------------------------------
 
-.PHONY: kernel kernel-link deps demo test lint format install clean unit fuzz
+.PHONY: guests kernel kernel-link deps demo test lint format install clean unit fuzz
 kernel:
 	where=$$(tools/lab/lab where); kernel-config/build guest $$([[ $$where == here ]] || echo lab-host)
 	@$(MAKE) --no-print-directory kernel-link
@@ -165,6 +165,20 @@ $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(call archive,support lab $(ARCHIVES))
 $(BUILD)/tests/%: $(OBJ)/tests/programs/%.o $(call archive,$(ARCHIVES))
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS)
+
+# Guests for tests of the machine: assembly becomes a bare-metal kernel, C becomes the init of a boot file system.
+GUESTS := $(patsubst tests/guests/%.S,build/guests/%.elf,$(sort $(wildcard tests/guests/*.S))) \
+	$(patsubst tests/guests/%.c,build/guests/%.cpio,$(sort $(wildcard tests/guests/*.c)))
+guests: $(GUESTS)
+
+build/guests/%.elf: tests/guests/%.S tests/guests/guest.inc tests/guests/guest.ld
+	@mkdir -p $(@D)
+	$(call say,GUEST)gcc -nostdlib -static -no-pie -Wl,-T,tests/guests/guest.ld,--build-id=none,-z,noexecstack -o $@ $<
+
+build/guests/%.cpio: tests/guests/%.c tools/make-initramfs
+	@mkdir -p $(@D)
+	$(call say,GUEST)$(MUSL_CC) $(CPPFLAGS) $(MUSL_CFLAGS) -static -s -o build/guests/$*.init $< && \
+		tools/make-initramfs build/guests/$*.init $@
 
 # Fuzz targets: libFuzzer, every room compiled by clang with coverage.
 FUZZ_OBJ := build/fuzz/obj
