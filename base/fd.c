@@ -132,8 +132,17 @@ ssize_t fd_receive(int socket, void *bytes, size_t length, int *passed)
         return -errno;
     *passed = -1;
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(passed, CMSG_DATA(header), sizeof *passed);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+        /* Padding makes room for a second one, which the kernel fills when somebody sends two. */
+        size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+            if (i == 0)
+                *passed = fd;
+            else
+                close(fd);
+        }
+    }
     return received;
 }

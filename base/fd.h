@@ -38,7 +38,7 @@ int fd_set_nonblocking(int fd, int nonblocking);
 int fd_send(int socket, const void *bytes, size_t length, int passed);
 
 /**
- * Receives up to @p length bytes and at most one descriptor, close-on-exec.
+ * Receives up to @p length bytes and at most one descriptor, close-on-exec; should there be more, they are closed.
  * @param passed  set to the descriptor, which the caller owns now, or -1
  * @return the number of bytes (0 at the end), or -errno
  */

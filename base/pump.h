@@ -35,8 +35,8 @@ struct pump {
     size_t start;   /**< of what is read and not yet written */
     size_t end;
     int sink_error;   /**< errno with which the sink refused bytes, or 0; EPIPE when nobody reads it any more */
-    uint64_t carried;                /**< bytes written to the sink so far */
-    bool active;                     /**< between start and done */
+    uint64_t carried; /**< bytes written to the sink so far */
+    bool active;      /**< between start and done */
     void (*done)(struct pump *pump); /**< called once both ends are closed; not from pump_start() or pump_stop() */
 };
 

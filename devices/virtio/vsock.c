@@ -291,10 +291,10 @@ static void vsock_activate(void *device, uint64_t features, struct virtio_queue 
 static void vsock_reset(void *device)
 {
     struct vsock *vsock = device;
+    vsock->queues = NULL;
     vsock_host_stop(vsock);
     vsock_connections_reset(vsock);
     vsock->refusals_count = 0;
-    vsock->queues = NULL;
 }
 
 static void vsock_free(void *device)

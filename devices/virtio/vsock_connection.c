@@ -75,8 +75,12 @@ struct vsock_connection *vsock_connection_new(struct vsock *vsock, uint32_t gues
 
 static void close_socket(struct vsock_connection *connection)
 {
-    /* Reset runs on a vCPU's thread, and a late event finds the connection without a descriptor. */
-    event_loop_remove_elsewhere(connection->vsock->loop, &connection->source);
+    /* While the device is active all this runs on the loop's thread, and an event of this socket must not be taken for
+     * one of the next in this place. Reset runs on a vCPU's thread; a late event finds no descriptor. */
+    if (connection->vsock->queues)
+        event_loop_remove(connection->vsock->loop, &connection->source);
+    else
+        event_loop_remove_elsewhere(connection->vsock->loop, &connection->source);
     fd_close(&connection->fd);
     buffer_done(&connection->backlog);
     connection->readable = false;
@@ -449,7 +453,7 @@ static void connection_ready(struct event_source *source, uint32_t events)
     struct vsock *vsock = connection->vsock;
     struct virtio_transport *transport = vsock->transport;
     virtio_transport_lock(transport);
-    /* Without a descriptor it was closed after the event was fetched; with another one the event is one too many. */
+    /* Without a descriptor it was closed after the event was fetched. */
     if (connection->fd >= 0) {
         take_events(connection, events);
         vsock_pump_some(vsock);
