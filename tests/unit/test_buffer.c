@@ -94,12 +94,9 @@ static void test_usable_after_done(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers_and_text),
-        cmocka_unit_test(test_maximum),
-        cmocka_unit_test(test_growth_keeps_contents),
-        cmocka_unit_test(test_consume),
-        cmocka_unit_test(test_format_at_the_maximum),
-        cmocka_unit_test(test_usable_after_done),
+        cmocka_unit_test(test_numbers_and_text),      cmocka_unit_test(test_maximum),
+        cmocka_unit_test(test_growth_keeps_contents), cmocka_unit_test(test_consume),
+        cmocka_unit_test(test_format_at_the_maximum), cmocka_unit_test(test_usable_after_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,14 +160,9 @@ static void test_stopped_before_it_runs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_add_modify_remove),
-        CASE(test_edge_triggered),
-        CASE(test_removed_while_fetched),
-        CASE(test_remove_elsewhere),
-        CASE(test_what_cannot_be_watched),
-        CASE(test_stopped_by_a_handler),
-        CASE(test_stopped_by_another_thread),
-        CASE(test_stopped_before_it_runs),
+        CASE(test_add_modify_remove),         CASE(test_edge_triggered),         CASE(test_removed_while_fetched),
+        CASE(test_remove_elsewhere),          CASE(test_what_cannot_be_watched), CASE(test_stopped_by_a_handler),
+        CASE(test_stopped_by_another_thread), CASE(test_stopped_before_it_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
