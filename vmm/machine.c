@@ -17,6 +17,7 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/mmio.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vsock.h"
 #include "vmm/bus.h"
 #include "vmm/cmdline.h"
 #include "vmm/config.h"
@@ -48,9 +49,10 @@ struct machine {
     struct cmdline cmdline;
 
     struct event_loop *main_loop;
-    struct event_loop *disk_loop; /* NULL without disks */
-    struct virtio_transport *virtio[VIRTIO_DEVICES_MAX];
+    struct event_loop *disk_loop;                        /* NULL without disks */
+    struct virtio_transport *virtio[VIRTIO_DEVICES_MAX]; /* the disks first */
     unsigned virtio_count;
+    unsigned disk_count;
     struct serial *serial;
     int serial_fd;
     struct power power;
@@ -135,16 +137,18 @@ static int add_disks(struct machine *machine, struct machine_config *config, str
             rc = add_virtio(machine, &virtio_blk_ops, device, machine->disk_loop, err);
         if (rc < 0)
             return error_context(err, rc, "disk %u", i);
+        machine->disk_count++;
     }
     return rc;
 }
 
 static int add_vsock(struct machine *machine, struct machine_config *config, struct error *err)
 {
-    (void)machine;
     if (!config->vsock.present)
         return 0;
-    return error_set(err, ENOTSUP, "there is no vsock device yet");
+    void *device;
+    int rc = virtio_vsock_new(&device, config->vsock.cid, steal_fd(&config->vsock.socket.fd), machine->main_loop, err);
+    return rc < 0 ? rc : add_virtio(machine, &virtio_vsock_ops, device, machine->main_loop, err);
 }
 
 static int add_rng(struct machine *machine, struct machine_config *config, struct error *err)
@@ -344,8 +348,15 @@ static void serve_disks(void *argument)
 {
     struct machine *machine = argument;
     struct error err = {0};
-    if (event_loop_run(machine->disk_loop, &err) < 0)
+    if (event_loop_run(machine->disk_loop, &err) < 0) {
         end_with(machine, MACHINE_CRASHED, err.text);
+        return;
+    }
+    /* The vCPUs have ended. Freeing a disk serves what the guest queued last: work for this thread's filter. */
+    for (unsigned i = 0; i < machine->disk_count; i++) {
+        virtio_mmio_free(machine->virtio[i]);
+        machine->virtio[i] = NULL;
+    }
 }
 
 static int build_filters(struct machine *machine, struct error *err)
@@ -378,7 +389,6 @@ static void stop_workers(struct machine *machine)
         vcpu_stop(machine->vcpus[i]);
     for (unsigned i = 0; i < machine->vcpu_count; i++)
         vcpu_join(machine->vcpus[i]);
-    /* The disks last: the request that is being served is finished. */
     if (machine->disk_loop)
         event_loop_stop(machine->disk_loop);
     worker_join(&machine->disk_worker);
