@@ -67,6 +67,7 @@ static const struct rule rules[] = {
     {SCMP_SYS(writev), MAIN, ALWAYS},
     {SCMP_SYS(poll), MAIN, ALWAYS}, /* at the end, until a slow reader has the last bytes */
     {SCMP_SYS(shutdown), MAIN | VCPU, ALWAYS},
+    {SCMP_SYS(poll), MAIN, ALWAYS}, /* at the end, for readers of what the guest sent last */
     {SCMP_SYS(fcntl), MAIN, WHEN_EQUAL(1, F_GETFL)},
     {SCMP_SYS(fcntl), MAIN, WHEN_EQUAL(1, F_SETFL)},
     {SCMP_SYS(getrandom), MAIN, ALWAYS},            /* the entropy device */

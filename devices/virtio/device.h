@@ -82,6 +82,12 @@ struct virtio_device_ops {
      */
     void (*reset)(void *device);
 
+    /**
+     * The machine has stopped for good, and neither loop nor vCPUs run: takes what the driver has queued and must not
+     * be lost. Called before the last reset if the device is active. May be NULL.
+     */
+    void (*drain)(void *device);
+
     /** Releases the device. Called once, after the last other op. */
     void (*free)(void *device);
 };

@@ -35,10 +35,7 @@ extern const struct bus_device_ops virtio_mmio_bus_ops;
 int virtio_mmio_new(struct virtio_transport **transport, const struct virtio_device_ops *ops, void *device,
                     const struct guest_memory *memory, struct event_loop *loop, int irq_fd, struct error *err);
 
-/**
- * Serves what the driver has queued, then resets and frees the transport and its device. Neither the loop nor a vCPU
- * may be running. NULL is fine.
- */
+/** Drains, resets and frees the transport and its device. Neither the loop nor a vCPU may be running. NULL is fine. */
 void virtio_mmio_free(struct virtio_transport *transport);
 
 /** How many queues the device has. */

@@ -12,9 +12,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 
-/** Enough for a full queue of a device that stops after a quarter of it, and a kick that is under way. */
-enum { FINAL_TURNS = 6 };
-
 /** After so many a guest fills nobody's log any more. */
 enum { FAILURES_LOGGED = 8 };
 
@@ -253,26 +250,12 @@ int virtio_transport_new(struct virtio_transport **out, const struct virtio_devi
     return 0;
 }
 
-/* What the guest queued before it ended is still served: the last words of a program, a last write. */
-static void serve_last(struct virtio_transport *transport)
-{
-    virtio_transport_lock(transport);
-    for (uint16_t i = 0; i < transport->ops->queue_count; i++) {
-        uint64_t count;
-        unsigned turns = 0;
-        do {
-            if (transport->active && transport->queues[i].ready && !transport->queues[i].fault)
-                transport->ops->notify(transport->device, i);
-        } while (++turns < FINAL_TURNS && read(transport->control[i].kick_fd, &count, sizeof count) > 0);
-    }
-    virtio_transport_unlock(transport);
-}
-
 void virtio_transport_free(struct virtio_transport *transport)
 {
     if (!transport)
         return;
-    serve_last(transport);
+    if (transport->active && transport->ops->drain)
+        transport->ops->drain(transport->device);
     reset(transport);
     for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++) {
         event_loop_remove(transport->loop, &transport->control[i].source);

@@ -264,6 +264,10 @@ static void serve_tx(struct vsock *vsock)
 static void vsock_notify(void *device, uint16_t index)
 {
     struct vsock *vsock = device;
+    /* Before the guest's first packet: whoever sent LISTEN while the guest booted is to get its connections. */
+    if (!vsock->host_started)
+        vsock_host_start(vsock);
+    vsock->host_started = true;
     if (index == VSOCK_QUEUE_TX)
         serve_tx(vsock);
     /* Buffers in the event queue wait for a transport reset (a migration), which never comes. */
@@ -285,7 +289,15 @@ static void vsock_activate(void *device, uint64_t features, struct virtio_queue 
     struct vsock *vsock = device;
     vsock->queues = queues;
     vsock->transport = transport;
-    vsock_host_start(vsock);
+    vsock->host_started = false;
+}
+
+/* The last words of a program, sent just before the guest turned itself off. */
+static void vsock_drain(void *device)
+{
+    struct vsock *vsock = device;
+    for (unsigned i = 0; i < QUEUE_SIZE && take_next(vsock); i++)
+        ;
 }
 
 static void vsock_reset(void *device)
@@ -317,6 +329,7 @@ const struct virtio_device_ops virtio_vsock_ops = {
     .activate = vsock_activate,
     .notify = vsock_notify,
     .reset = vsock_reset,
+    .drain = vsock_drain,
     .free = vsock_free,
 };
 

@@ -16,9 +16,9 @@
  *                      descriptor.) Closing the connection stops listening. A port that somebody listens on already:
  *                      the connection is closed.
  *
- * Lines may be sent before the guest runs: they wait in the socket and are read before the guest's driver has set
- * DRIVER_OK, so that no connection of the guest comes too early for them. (The answer comes then, too.) A guest's
- * connection to a port on which nobody listens is reset.
+ * Lines may be sent before the guest runs: they wait in the socket and are read before the guest's first packet, so
+ * that no connection of the guest comes too early for them. (The answer comes then, too.) A guest's connection to a
+ * port on which nobody listens is reset.
  *
  * Streams close in each direction by itself: shutdown(2) with SHUT_WR on one side is the end of the stream on the
  * other, and the way back stays open. What the guest sent before it closed, or before it was turned off, still reaches

@@ -110,6 +110,7 @@ struct vsock {
 
     int listen_fd;
     struct event_source listen_source;
+    bool host_started; /**< since the driver set DRIVER_OK */
     struct vsock_client clients[VSOCK_CLIENTS_MAX];
     uint32_t next_host_port;
 
@@ -189,7 +190,7 @@ void vsock_connections_done(struct vsock *vsock);
 /** Makes all clients of a new device unused. */
 void vsock_host_init(struct vsock *vsock);
 
-/** Starts and stops watching the listening socket and the clients. */
+/** Serves who has connected meanwhile, and starts and stops watching the listening socket and the clients. */
 void vsock_host_start(struct vsock *vsock);
 void vsock_host_stop(struct vsock *vsock);
 

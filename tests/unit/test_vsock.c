@@ -242,7 +242,7 @@ static void test_lines_sent_before_the_guest_runs(void **state)
     write_text(fd, "LISTEN 1024\n");
     run();
     assert_nothing(fd);
-    /* The guest's request lies in the queue when the driver starts: it must not come before the line. */
+    /* The request is the first thing that the device hears: the line must come before it all the same. */
     vsock_guest_start(&guest, GUEST_RX_BUFFERS);
     send_op(VSOCK_OP_REQUEST, HOST_PORT);
     (void)expect(VSOCK_OP_RESPONSE);
