@@ -57,7 +57,7 @@ static int lock_dir(int dir, struct error *err)
     return steal_fd(&lock);
 }
 
-static int new_named(struct temp_file *file, int dir, struct error *err)
+int temp_file_new_named(struct temp_file *file, int dir, struct error *err)
 {
     cleanup_fd int lock = lock_dir(dir, err);
     if (lock < 0)
@@ -90,7 +90,7 @@ int temp_file_new(struct temp_file *file, int dir, struct error *err)
     }
     /* What file systems (and kernels) without O_TMPFILE say. */
     if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL || errno == ENOENT)
-        return new_named(file, dir, err);
+        return temp_file_new_named(file, dir, err);
     return error_set_errno(err, errno, "cannot make a temporary file");
 }
 

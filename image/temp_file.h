@@ -40,6 +40,9 @@ enum temp_file_conflict {
  */
 int temp_file_new(struct temp_file *file, int dir, struct error *err);
 
+/** Like temp_file_new(), with a name: what it falls back to on a file system without O_TMPFILE (9p, old overlayfs). */
+int temp_file_new_named(struct temp_file *file, int dir, struct error *err);
+
 /**
  * Makes the file durable and gives it its name: after success it survives a power cut, whole. The descriptor stays
  * open.
