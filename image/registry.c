@@ -199,7 +199,7 @@ static void wait_before(unsigned attempt, unsigned retry_after)
     enum { FIRST_MS = 100 };
     unsigned chance = 0;
     (void)!getrandom(&chance, sizeof chance, GRND_NONBLOCK);
-    unsigned ms = FIRST_MS << (attempt - 1);
+    unsigned ms = (unsigned)FIRST_MS << (attempt - 1);
     ms = ms / 2 + chance % (ms / 2 + 1);
     if (retry_after > REGISTRY_RETRY_AFTER_SECONDS_MAX)
         retry_after = REGISTRY_RETRY_AFTER_SECONDS_MAX;
