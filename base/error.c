@@ -15,7 +15,7 @@ static void make_printable(char *text)
             *p = '?';
 }
 
-static int record(struct error *err, int code, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static int record(struct error *err, int code, const char *format, va_list args)
 {
     if (code <= 0)
         code = EIO;

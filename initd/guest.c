@@ -227,6 +227,7 @@ static int attach_files(const struct guest *guest, const int *trees, struct erro
         if (rc < 0)
             return rc;
         cleanup_fd int fd = open(target, O_RDONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644);
+        (void)fd; /* only to be there: that the mount point is missing is said below */
         if (syscall(SYS_move_mount, trees[i], "", AT_FDCWD, target, MOVE_MOUNT_FROM_EMPTY_PATH) < 0)
             return error_set_errno(err, errno, "cannot mount %s in the container", target);
     }

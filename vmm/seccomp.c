@@ -95,9 +95,9 @@ static const struct rule rules[] = {
 static int add_rule(scmp_filter_ctx context, const struct rule *rule)
 {
     /* tgkill only reaches this process. */
+    struct scmp_arg_cmp own_process = {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)(uint32_t)getpid()};
     if (rule->call == SCMP_SYS(tgkill))
-        return seccomp_rule_add(context, SCMP_ACT_ALLOW, rule->call, 1,
-                                SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)(uint32_t)getpid()));
+        return seccomp_rule_add_array(context, SCMP_ACT_ALLOW, rule->call, 1, &own_process);
     struct scmp_arg_cmp condition = {.arg = rule->argument, .op = rule->compare, .datum_a = rule->datum};
     return seccomp_rule_add_array(context, SCMP_ACT_ALLOW, rule->call, rule->compare ? 1 : 0, &condition);
 }
