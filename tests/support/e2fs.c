@@ -68,7 +68,7 @@ bool e2fs_says(int fd, const char *request, const char *expected)
     char *output = e2fs_debug(fd, request);
     bool found = strstr(output, expected) != NULL;
     if (!found)
-        printf("# debugfs '%s' does not say '%s' but:\n%s\n", request, expected, output);
+        printf("# debugfs '%s' does not say '%s' but:\n%.800s\n", request, expected, output);
     free(output);
     return found;
 }
