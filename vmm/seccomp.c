@@ -75,6 +75,7 @@ static const struct rule rules[] = {
     /* Stopping: vCPUs are kicked with a signal, joined, and the process ends. */
     {SCMP_SYS(getpid), MAIN, ALWAYS},
     {SCMP_SYS(tgkill), MAIN, ALWAYS},
+    {SCMP_SYS(wait4), MAIN, ALWAYS}, /* for the child that removes a socket file, if there is one */
     {SCMP_SYS(exit_group), MAIN, ALWAYS},
     {SCMP_SYS(exit), ALL, ALWAYS},
     {SCMP_SYS(rt_sigreturn), ALL, ALWAYS},

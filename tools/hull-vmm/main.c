@@ -17,6 +17,7 @@
 #include "base/event_loop.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "tools/hull-vmm/janitor.h"
 #include "tools/hull-vmm/options.h"
 #include "tools/hull-vmm/stats.h"
 #include "tools/hull-vmm/terminal.h"
@@ -34,6 +35,7 @@ struct program {
     struct timeline timeline;
     struct machine *machine;
     struct terminal terminal;
+    struct janitor janitor;
     struct event_source signals;
     int signal_fd;
     int signal; /* that ended the machine; 0 = none */
@@ -103,6 +105,8 @@ static int set_up(struct program *program, struct error *err)
     timeline_mark(&program->timeline, TIMELINE_CONFIGURED);
     if (resources_open(config, err) < 0)
         return EX_NOINPUT;
+    if (config->vsock.socket.path && janitor_start(&program->janitor, config->vsock.socket.path, err) < 0)
+        return EX_OSERR;
     timeline_mark(&program->timeline, TIMELINE_OPENED);
     struct kvm kvm = KVM_NONE;
     if (open_kvm(&kvm, config, err) < 0)
@@ -146,12 +150,13 @@ static int run_machine(struct program *program, struct error *err)
     terminal_leave(&program->terminal);
     machine_free(program->machine);
     fd_close(&program->signal_fd);
+    janitor_finish(&program->janitor);
     return status;
 }
 
 int main(int argc, char **argv)
 {
-    struct program program = {.signals = {.fd = -1, .ready = signal_arrived}, .signal_fd = -1};
+    struct program program = {.signals = {.fd = -1, .ready = signal_arrived}, .signal_fd = -1, .janitor = JANITOR_NONE};
     struct error err = {0};
     timeline_mark(&program.timeline, TIMELINE_STARTED);
     options_init(&program.options);
