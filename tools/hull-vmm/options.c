@@ -201,6 +201,8 @@ static int apply_config(struct options *options, const char *value, struct error
     options->from_file = true;
     int rc = machine_config_read(&options->config, fd, err);
     close(fd);
+    if (rc < 0)
+        error_context(err, rc, "'%s'", value);
     return rc == 0 ? 0 : rc == -EINVAL ? EX_DATAERR : EX_NOINPUT;
 }
 
