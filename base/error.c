@@ -55,6 +55,8 @@ int error_context(struct error *err, int rc, const char *format, ...)
     if (!err)
         return rc;
 
+    if (rc < 0)
+        err->code = -rc;
     char below[ERROR_TEXT_MAX];
     memcpy(below, err->text, sizeof below);
 

@@ -42,7 +42,7 @@ __attribute__((format(printf, 3, 4))) int error_set_errno(struct error *err, int
  * Puts `context: ` in front of a recorded failure.
  *
  * @param err  the error recorded below; may be NULL
- * @param rc   the negative code to hand on
+ * @param rc   the negative code to hand on; recorded, should it be another one than below
  * @return @p rc
  */
 __attribute__((format(printf, 3, 4))) int error_context(struct error *err, int rc, const char *format, ...);

@@ -21,6 +21,10 @@ static void test_set_and_context(void **state)
     assert_int_equal(error_context(&err, rc, "machine '%s'", "m1"), -ENOENT);
     assert_string_equal(err.text, "machine 'm1': no kernel 'vmlinux'");
     assert_int_equal(err.code, ENOENT);
+
+    /* A layer may know better what the failure means to its caller. */
+    assert_int_equal(error_context(&err, -EBADMSG, "store"), -EBADMSG);
+    assert_int_equal(err.code, EBADMSG);
 }
 
 static void test_errno_words(void **state)
