@@ -184,7 +184,7 @@ build/guests/%.cpio: tests/guests/%.c tools/make-initramfs
 FUZZ_OBJ := build/fuzz/obj
 FUZZ_FLAGS := $(CFLAGS_COMMON) -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-FUZZ_ROOMS := $(patsubst %.c,$(FUZZ_OBJ)/%.o,$(foreach name,$(ARCHIVES),$($(name)_SRC)))
+FUZZ_ROOMS := $(patsubst %.c,$(FUZZ_OBJ)/%.o,$(foreach name,support $(ARCHIVES),$($(name)_SRC)))
 fuzz: $(FUZZ_TARGETS)
 
 $(FUZZ_OBJ)/%.o: %.c Makefile

@@ -22,14 +22,19 @@ static void require(bool true_here, const char *what)
 
 void driver_init(struct virtio_driver *driver)
 {
+    driver_init_sized(driver, DRIVER_RAM_SIZE);
+}
+
+void driver_init_sized(struct virtio_driver *driver, size_t ram_size)
+{
     *driver = (struct virtio_driver){.next_free = DRIVER_RAM_BASE};
     /* From the allocator, so that AddressSanitizer guards both ends. */
-    driver->ram = aligned_alloc(4096, DRIVER_RAM_SIZE);
+    driver->ram = aligned_alloc(4096, ram_size);
     require(driver->ram, "out of memory");
-    memset(driver->ram, 0, DRIVER_RAM_SIZE);
+    memset(driver->ram, 0, ram_size);
     driver->memory.count = 1;
     driver->memory.regions[0] =
-        (struct guest_region){.guest_address = DRIVER_RAM_BASE, .size = DRIVER_RAM_SIZE, .host = driver->ram};
+        (struct guest_region){.guest_address = DRIVER_RAM_BASE, .size = ram_size, .host = driver->ram};
     require(event_loop_new(&driver->loop, NULL) == 0, "no event loop");
     driver->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     require(driver->irq_fd >= 0, "no eventfd");
@@ -125,7 +130,7 @@ uint64_t driver_alloc(struct virtio_driver *driver, size_t size, size_t alignmen
 {
     uint64_t address = (driver->next_free + alignment - 1) & ~(uint64_t)(alignment - 1);
     driver->next_free = address + size;
-    require(driver->next_free <= DRIVER_RAM_BASE + DRIVER_RAM_SIZE, "out of guest memory");
+    require(driver->next_free <= DRIVER_RAM_BASE + driver->memory.regions[0].size, "out of guest memory");
     memset(driver_at(driver, address), 0, size);
     return address;
 }

@@ -14,7 +14,7 @@
 #include "devices/guest_memory.h"
 #include "devices/virtio/mmio.h"
 
-/** RAM begins at 1 MiB, so that address 0 is not RAM. */
+/** RAM begins at 1 MiB, so that address 0 is not RAM; its size unless told otherwise. */
 enum { DRIVER_RAM_BASE = 0x100000, DRIVER_RAM_SIZE = 0x400000 };
 
 /** Registers, section 4.2.2. */
@@ -78,6 +78,9 @@ struct driver_span {
 
 /** Makes guest memory (zeroed), an event loop and an interrupt; then a device can be made for them. */
 void driver_init(struct virtio_driver *driver);
+
+/** The same with @p ram_size bytes, a multiple of 4096. */
+void driver_init_sized(struct virtio_driver *driver, size_t ram_size);
 
 /** Puts the device behind a transport; it must succeed. */
 void driver_attach(struct virtio_driver *driver, const struct virtio_device_ops *ops, void *device);

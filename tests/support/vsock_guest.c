@@ -54,7 +54,7 @@ void vsock_guest_start(struct vsock_guest *guest, unsigned rx_buffers)
     }
     for (uint16_t i = 0; i < rx_buffers; i++)
         vsock_guest_offer(guest, i);
-    driver_kick(&guest->driver, VSOCK_QUEUE_RX);
+    driver_write(&guest->driver, MMIO_QUEUE_NOTIFY, VSOCK_QUEUE_RX);
 }
 
 void vsock_guest_init(struct vsock_guest *guest, unsigned rx_buffers)
