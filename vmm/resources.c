@@ -93,10 +93,11 @@ static int listen_on_path(struct resource *resource, struct error *err)
     if (!resource->path)
         return 0;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(resource->path) >= sizeof address.sun_path)
+    size_t length = strlen(resource->path);
+    if (length >= sizeof address.sun_path)
         return error_set(err, ENAMETOOLONG, "the vsock socket's path is longer than %zu bytes",
                          sizeof address.sun_path - 1);
-    strcpy(address.sun_path, resource->path);
+    memcpy(address.sun_path, resource->path, length + 1);
     cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_set_errno(err, errno, "cannot make the vsock socket");

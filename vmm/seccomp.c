@@ -123,11 +123,11 @@ static int export_filter(struct seccomp_filter *filter, scmp_filter_ctx context)
     if (fd < 0)
         return -errno;
     int rc = seccomp_export_bpf(context, fd);
-    struct stat status;
-    if (rc == 0 && fstat(fd, &status) < 0)
-        rc = -errno;
     if (rc < 0)
         return rc;
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return -errno;
     size_t size = (size_t)status.st_size;
     if (size / sizeof(struct sock_filter) > BPF_MAXINSNS)
         return -E2BIG;

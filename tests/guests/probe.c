@@ -114,7 +114,7 @@ static void power_off(void)
     tcdrain(STDOUT_FILENO);
     if (ioperm(PORT_SLEEP, 1, 1) == 0) {
         /* Written out: the C library's outb() is not the same everywhere. */
-        __asm__ volatile("outb %0, %1" : : "a"((uint8_t)SLEEP_S5), "Nd"((uint16_t)PORT_SLEEP));
+        __asm__ volatile("outb %0, %1" : : "a"((uint8_t)SLEEP_S5), "d"((uint16_t)PORT_SLEEP));
     }
     reboot(RB_AUTOBOOT);
 }

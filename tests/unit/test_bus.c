@@ -128,11 +128,11 @@ static void a_bus_can_be_full(void **state)
     struct bus bus = {0};
     struct error err = {0};
     for (unsigned i = BUS_WINDOWS_MAX; i-- > 0;)
-        assert_int_equal(bus_add(&bus, i * 16, 16, &recorder_ops, &devices[i], &err), 0);
+        assert_int_equal(bus_add(&bus, UINT64_C(16) * i, 16, &recorder_ops, &devices[i], &err), 0);
     assert_int_equal(bus_add(&bus, 0x10000, 16, &recorder_ops, &devices[0], &err), -ENOSPC);
     for (unsigned i = 0; i < BUS_WINDOWS_MAX; i++) {
         uint32_t data;
-        assert_true(bus_read(&bus, i * 16 + 12, &data, 4));
+        assert_true(bus_read(&bus, UINT64_C(16) * i + 12, &data, 4));
         assert_int_equal(devices[i].reads, 1);
     }
 }

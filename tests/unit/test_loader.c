@@ -19,7 +19,8 @@
 #include "base/fd.h"
 #include "vmm/memory.h"
 
-enum { PAGE = 4096, FILE_SIZE = 6 * PAGE };
+#define PAGE      UINT64_C(4096)
+#define FILE_SIZE (6 * PAGE)
 #define RAM       (UINT64_C(32) << 20)
 #define LOAD_AT   UINT64_C(0x1000000)
 #define SECOND_AT (LOAD_AT + 0x10000)

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/checked.h"
-#include "base/cleanup.h"
 #include "base/error.h"
 
 /* Each option: one row. `argument` NULL means that it takes none. */
@@ -34,9 +33,10 @@ void options_done(struct options *options)
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-static int set_string(char **field, const char *value, struct error *err)
+/* Keeps a copy of `length` bytes. */
+static int set_text(char **field, const char *value, size_t length, struct error *err)
 {
-    char *copy = strdup(value);
+    char *copy = strndup(value, length);
     if (!copy) {
         error_set(err, ENOMEM, "out of memory");
         return EX_OSERR;
@@ -46,14 +46,14 @@ static int set_string(char **field, const char *value, struct error *err)
     return 0;
 }
 
-static int set_path(struct resource *resource, const char *value, struct error *err)
+static int set_path(struct resource *resource, const char *value, size_t length, struct error *err)
 {
-    if (!*value) {
+    if (length == 0) {
         error_set(err, EINVAL, "a path is empty");
         return EX_USAGE;
     }
     resource->inherited = -1;
-    return set_string(&resource->path, value, err);
+    return set_text(&resource->path, value, length, err);
 }
 
 /* A decimal number up to `max`; *rest is what follows it. */
@@ -80,28 +80,33 @@ static int set_number(uint64_t max, const char *value, uint64_t *number, struct 
     return EX_USAGE;
 }
 
-/* Takes the last `,word` off the text if there is one: a path may hold commas. @return the word or NULL */
-static char *last_word(char *text)
+/* The last `,word` of the text, without the comma: a path may hold commas. NULL when there is none. */
+static const char *last_word(const char *text, size_t length)
 {
-    char *comma = strrchr(text, ',');
+    const char *comma = memrchr(text, ',', length);
     return comma ? comma + 1 : NULL;
+}
+
+static bool starts_with(const char *text, size_t length, const char *start)
+{
+    return length >= strlen(start) && memcmp(text, start, strlen(start)) == 0;
 }
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static int apply_kernel(struct options *options, const char *value, struct error *err)
 {
-    return set_path(&options->config.kernel, value, err);
+    return set_path(&options->config.kernel, value, strlen(value), err);
 }
 
 static int apply_initramfs(struct options *options, const char *value, struct error *err)
 {
-    return set_path(&options->config.initramfs, value, err);
+    return set_path(&options->config.initramfs, value, strlen(value), err);
 }
 
 static int apply_cmdline(struct options *options, const char *value, struct error *err)
 {
-    return set_string(&options->config.cmdline, value, err);
+    return set_text(&options->config.cmdline, value, strlen(value), err);
 }
 
 static int apply_cpus(struct options *options, const char *value, struct error *err)
@@ -137,20 +142,22 @@ static int apply_disk(struct options *options, const char *value, struct error *
         error_set(err, EINVAL, "more than %d disks", CONFIG_DISKS_MAX);
         return EX_USAGE;
     }
-    struct disk_config *disk = &config->disks[config->disk_count];
-    cleanup_free char *path = strdup(value);
-    int status = path ? 0 : EX_OSERR;
-    for (char *word = path ? last_word(path) : NULL; status == 0 && word; word = last_word(path)) {
-        if (strcmp(word, "ro") == 0)
-            disk->readonly = true;
-        else if (strncmp(word, "id=", 3) == 0)
-            status = set_string(&disk->id, word + 3, err);
+    struct disk_config disk = config->disks[config->disk_count];
+    size_t length = strlen(value);
+    int status = 0;
+    for (const char *word; status == 0 && (word = last_word(value, length));) {
+        size_t word_length = length - (size_t)(word - value);
+        if (word_length == 2 && starts_with(word, word_length, "ro"))
+            disk.readonly = true;
+        else if (starts_with(word, word_length, "id="))
+            status = set_text(&disk.id, word + 3, word_length - 3, err);
         else
             break;
-        word[-1] = '\0';
+        length -= word_length + 1;
     }
     if (status == 0)
-        status = set_path(&disk->image, path, err);
+        status = set_path(&disk.image, value, length, err);
+    config->disks[config->disk_count] = disk; /* on failure too: machine_config_done() releases it */
     if (status == 0)
         config->disk_count++;
     return status;
@@ -158,18 +165,18 @@ static int apply_disk(struct options *options, const char *value, struct error *
 
 static int apply_vsock(struct options *options, const char *value, struct error *err)
 {
-    cleanup_free char *path = strdup(value);
-    int status = path ? 0 : EX_OSERR;
-    char *word = path ? last_word(path) : NULL;
-    if (word && strncmp(word, "cid=", 4) == 0) {
-        uint64_t cid;
-        status = set_number(UINT32_MAX, word + 4, &cid, err);
-        if (status == 0)
-            options->config.vsock.cid = (uint32_t)cid;
-        word[-1] = '\0';
+    size_t length = strlen(value);
+    const char *word = last_word(value, length);
+    if (word && starts_with(word, strlen(word), "cid=")) {
+        uint64_t cid = 0;
+        int status = set_number(UINT32_MAX, word + 4, &cid, err);
+        if (status)
+            return status;
+        options->config.vsock.cid = (uint32_t)cid;
+        length = (size_t)(word - value) - 1;
     }
     options->config.vsock.present = true;
-    return status ? status : set_path(&options->config.vsock.socket, path, err);
+    return set_path(&options->config.vsock.socket, value, length, err);
 }
 
 static int apply_serial(struct options *options, const char *value, struct error *err)
@@ -355,11 +362,15 @@ static int add_console(struct machine_config *config, struct error *err)
     if (config->serial_mode != SERIAL_STDIO || strstr(given, "console="))
         return 0;
     size_t size = sizeof console + 1 + strlen(given);
-    cleanup_free char *joined = malloc(size);
-    if (!joined)
+    char *joined = malloc(size);
+    if (!joined) {
+        error_set(err, ENOMEM, "out of memory");
         return EX_OSERR;
+    }
     snprintf(joined, size, "%s %s", console, given);
-    return set_string(&config->cmdline, joined, err);
+    free(config->cmdline);
+    config->cmdline = joined;
+    return 0;
 }
 
 int options_parse(struct options *options, int argc, char **argv, struct error *err)
