@@ -47,12 +47,16 @@ static int arrange_stdio(const int stdio[static 3], const struct user *user, str
     return 0;
 }
 
+/* The user's own group is among the supplementary ones too, as docker has it: a program that changes its group keeps
+ * what the group may not do. */
 static int become(const struct user *user, struct error *err)
 {
-    gid_t groups[USER_GROUPS_MAX];
+    gid_t groups[USER_GROUPS_MAX + 1] = {user->gid};
+    size_t count = 1;
     for (size_t i = 0; i < user->group_count; i++)
-        groups[i] = user->groups[i];
-    if (setgroups(user->group_count, groups) < 0 || setgid(user->gid) < 0 || setuid(user->uid) < 0)
+        if (user->groups[i] != user->gid)
+            groups[count++] = user->groups[i];
+    if (setgroups(count, groups) < 0 || setgid(user->gid) < 0 || setuid(user->uid) < 0)
         return error_set_errno(err, errno, "cannot become user %u, group %u", user->uid, user->gid);
     return 0;
 }
