@@ -49,6 +49,11 @@ unsigned machine_config_resources(struct machine_config *config, struct resource
     return count;
 }
 
+struct disk_config *machine_config_next_disk(struct machine_config *config)
+{
+    return config->disk_count < CONFIG_DISKS_MAX ? &config->disks[config->disk_count] : NULL;
+}
+
 static void resource_done(struct resource *resource)
 {
     free(resource->path);

@@ -79,6 +79,9 @@ enum { CONFIG_RESOURCES_MAX = 5 + CONFIG_DISKS_MAX };
 /** Lists all resources, given or not. @return how many */
 unsigned machine_config_resources(struct machine_config *config, struct resource *list[CONFIG_RESOURCES_MAX]);
 
+/** Where the next disk goes; it counts once disk_count is raised. @return NULL when there are CONFIG_DISKS_MAX */
+struct disk_config *machine_config_next_disk(struct machine_config *config);
+
 /** The defaults: one CPU, 512 MiB, an entropy device, nothing else. */
 void machine_config_init(struct machine_config *config);
 

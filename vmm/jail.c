@@ -72,6 +72,18 @@ int jail_close_inherited(int *kept, unsigned count, struct error *err)
     return rc < 0 ? rc : limit_descriptors(err);
 }
 
+int jail_leave_standard_streams(struct error *err)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, errno, "cannot open /dev/null");
+    int rc = 0;
+    if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
+        rc = error_set_errno(err, errno, "cannot give up standard input and output");
+    close(fd);
+    return rc;
+}
+
 /* ---- stage 3 ----------------------------------------------------------------------------------------------------- */
 
 static int drop_capabilities(struct error *err)

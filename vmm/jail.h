@@ -29,6 +29,9 @@ enum { JAIL_DESCRIPTORS_MAX = 1024 };
  */
 int jail_close_inherited(int *kept, unsigned count, struct error *err);
 
+/** Part of stage 1 when nobody needs them: makes standard input and output /dev/null. @return 0 or -errno */
+int jail_leave_standard_streams(struct error *err);
+
 /** Stage 3. Call before threads are started: they inherit it. @return 0 or -errno */
 int jail_enter(struct error *err);
 

@@ -373,7 +373,8 @@ static unsigned start_workers(struct machine *machine, struct start_gate *gate, 
     unsigned started = 0;
     *rc = 0;
     if (machine->disk_loop) {
-        *rc = worker_start(&machine->disk_worker, gate, &machine->filters[THREAD_DISK], serve_disks, machine, err);
+        *rc = worker_start(&machine->disk_worker, "disks", gate, &machine->filters[THREAD_DISK], serve_disks, machine,
+                           err);
         started += *rc == 0;
     }
     for (unsigned i = 0; *rc == 0 && i < machine->vcpu_count; i++) {

@@ -55,16 +55,27 @@ static int open_path(struct resource *resource, int flags, const char *what, str
     return 0;
 }
 
+/* Two guests that write one disk, or one that writes what another has mounted, would ruin its file system. */
+static int lock_disk(const struct disk_config *disk, struct error *err)
+{
+    struct flock lock = {.l_type = disk->readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(disk->image.fd, F_OFD_SETLK, &lock) == 0 || (errno != EAGAIN && errno != EACCES))
+        return 0; /* a file system without locks is none of our business */
+    if (disk->image.path)
+        return error_set(err, EBUSY, "the disk '%s' is in use by another machine", disk->image.path);
+    return error_set(err, EBUSY, "the disk at descriptor %d is in use by another machine", disk->image.inherited);
+}
+
 static int open_disk(struct disk_config *disk, struct error *err)
 {
     int rc = open_path(&disk->image, disk->readonly ? O_RDONLY : O_RDWR, "disk", err);
-    if (rc < 0 || disk->readonly)
+    if (rc < 0)
         return rc;
     int flags = fcntl(disk->image.fd, F_GETFL);
-    if (flags < 0 || (flags & O_ACCMODE) != O_RDWR)
+    if (!disk->readonly && (flags < 0 || (flags & O_ACCMODE) != O_RDWR))
         return error_set(err, EACCES, "descriptor %d is not open for writing, as its disk needs",
                          disk->image.inherited);
-    return 0;
+    return lock_disk(disk, err);
 }
 
 /* ---- the vsock socket -------------------------------------------------------------------------------------------- */

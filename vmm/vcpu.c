@@ -74,7 +74,9 @@ static void run_guest(void *argument)
 
 int vcpu_start(struct vcpu *vcpu, struct start_gate *gate, const struct seccomp_filter *filter, struct error *err)
 {
-    int rc = worker_start(&vcpu->worker, gate, filter, run_guest, vcpu, err);
+    char name[24];
+    snprintf(name, sizeof name, "vcpu-%u", vcpu->index);
+    int rc = worker_start(&vcpu->worker, name, gate, filter, run_guest, vcpu, err);
     return rc < 0 ? error_context(err, rc, "vCPU %u", vcpu->index) : 0;
 }
 

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
 
 #include "base/error.h"
 #include "vmm/seccomp.h"
@@ -37,6 +39,7 @@ static bool pass_gate(struct start_gate *gate, int confined)
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
+    (void)prctl(PR_SET_NAME, worker->name, 0, 0, 0);
     int confined = seccomp_filter_install(worker->filter);
     if (pass_gate(worker->gate, confined))
         worker->run(worker->argument);
@@ -61,13 +64,14 @@ static int create_thread(struct worker *worker)
     return rc;
 }
 
-int worker_start(struct worker *worker, struct start_gate *gate, const struct seccomp_filter *filter,
+int worker_start(struct worker *worker, const char *name, struct start_gate *gate, const struct seccomp_filter *filter,
                  void (*run)(void *argument), void *argument, struct error *err)
 {
     struct sigaction action = {.sa_handler = ignore_kick};
     if (sigaction(kick_signal(), &action, NULL) < 0)
         return error_set_errno(err, errno, "cannot install a signal handler");
     *worker = (struct worker){.gate = gate, .filter = filter, .run = run, .argument = argument};
+    snprintf(worker->name, sizeof worker->name, "%s", name);
     int rc = create_thread(worker);
     if (rc != 0)
         return error_set_errno(err, rc, "cannot create a thread");

@@ -38,6 +38,7 @@ struct worker {
     pthread_t thread;
     bool started;
     struct start_gate *gate;
+    char name[16]; /**< as debuggers and top(1) show it */
     const struct seccomp_filter *filter;
     void (*run)(void *argument);
     void *argument;
@@ -45,10 +46,11 @@ struct worker {
 
 /**
  * Starts a thread with all signals blocked but the kick (worker_kick()).
+ * @param name    at most 15 bytes of it are used
  * @param filter  put on first; borrowed until the gate is open
  * @return 0 or -errno
  */
-int worker_start(struct worker *worker, struct start_gate *gate, const struct seccomp_filter *filter,
+int worker_start(struct worker *worker, const char *name, struct start_gate *gate, const struct seccomp_filter *filter,
                  void (*run)(void *argument), void *argument, struct error *err);
 
 /** Interrupts the system call in which a started worker waits. */

@@ -123,8 +123,30 @@ tap_check 'only what the machine needs is open' tap_is "$unexpected" ''
 tap_check 'the disk is open once: descriptors of the starter were closed' \
     tap_is "$(find "/proc/$vmm_pid/fd" -type l -lname "$work/disk" | wc -l)" 1
 tap_check 'no memory is both writable and executable' tap_is "$(awk '$2 ~ /wx/' "/proc/$vmm_pid/maps")" ''
+names=$(cat "/proc/$vmm_pid/task/"*/comm | grep -v '^kvm-' | sort | xargs)
+tap_check 'threads have names' tap_is "$names" 'disks hull-vmm vcpu-0 vcpu-1 vcpu-2 vcpu-3'
+run hello --disk "$work/disk"
+tap_check 'a disk that a machine writes is for no other one' tap_is "$status $err" \
+    "66 hull-vmm: error: the disk '$work/disk' is in use by another machine"
+run hello --disk "$work/disk,ro"
+tap_check 'not even for one that reads' tap_is "$status" 66
+stop TERM
+start idle --disk "$work/disk,ro"
+run hello --disk "$work/disk,ro"
+tap_check 'many may read one' tap_is "$status" 0
+run hello --disk "$work/disk"
+tap_check 'but not while it is written' tap_is "$status" 66
 stop TERM
 exec 7<&-
+
+# Without a console, standard input and output are nobody's.
+rm -f "$work/out"
+"$vmm" --kernel "$guests/idle.elf" <"$work/disk" >"$work/out" 2>"$work/err" &
+vmm_pid=$!
+for _ in {1..200}; do [[ $(readlink "/proc/$vmm_pid/fd/1") == "$work/out" ]] || break; sleep 0.02; done
+tap_check 'without a console, standard input and output are given up' \
+    tap_is "$(readlink "/proc/$vmm_pid/fd/0" "/proc/$vmm_pid/fd/1" | xargs)" '/dev/null /dev/null'
+stop TERM
 
 # ---- statistics ------------------------------------------------------------------------------------------------------
 

@@ -82,7 +82,8 @@ static int close_inherited(struct machine_config *config, struct error *err)
     for (unsigned i = 0; i < count; i++)
         if (resources[i]->inherited >= 0)
             kept[kept_count++] = resources[i]->inherited;
-    return jail_close_inherited(kept, kept_count, err);
+    int rc = jail_close_inherited(kept, kept_count, err);
+    return rc < 0 || config->serial_mode == SERIAL_STDIO ? rc : jail_leave_standard_streams(err);
 }
 
 static int open_kvm(struct kvm *kvm, struct machine_config *config, struct error *err)

@@ -138,26 +138,26 @@ static int apply_memory(struct options *options, const char *value, struct error
 static int apply_disk(struct options *options, const char *value, struct error *err)
 {
     struct machine_config *config = &options->config;
-    if (config->disk_count == CONFIG_DISKS_MAX) {
+    struct disk_config *disk = machine_config_next_disk(config);
+    if (!disk) {
         error_set(err, EINVAL, "more than %d disks", CONFIG_DISKS_MAX);
         return EX_USAGE;
     }
-    struct disk_config disk = config->disks[config->disk_count];
+
     size_t length = strlen(value);
     int status = 0;
     for (const char *word; status == 0 && (word = last_word(value, length));) {
         size_t word_length = length - (size_t)(word - value);
         if (word_length == 2 && starts_with(word, word_length, "ro"))
-            disk.readonly = true;
+            disk->readonly = true;
         else if (starts_with(word, word_length, "id="))
-            status = set_text(&disk.id, word + 3, word_length - 3, err);
+            status = set_text(&disk->id, word + 3, word_length - 3, err);
         else
             break;
         length -= word_length + 1;
     }
     if (status == 0)
-        status = set_path(&disk.image, value, length, err);
-    config->disks[config->disk_count] = disk; /* on failure too: machine_config_done() releases it */
+        status = set_path(&disk->image, value, length, err);
     if (status == 0)
         config->disk_count++;
     return status;
