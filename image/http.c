@@ -260,8 +260,8 @@ static int set_failure(const struct http *http, CURLcode curl_code, const char *
         return error_set(err, EPROTO, "%s: %s", origin,
                          http->curl_error[0] ? http->curl_error : curl_easy_strerror(curl_code));
     if (failure->code)
-        return error_set(err, failure->code, "%s: %s%s%s", origin, failure->words, http->curl_error[0] ? ": " : "",
-                         http->curl_error);
+        return error_set(err, failure->code, "%s: %s%s%s%s", origin, failure->words, http->curl_error[0] ? " (" : "",
+                         http->curl_error, http->curl_error[0] ? ")" : "");
 
     long code = 0;
     curl_easy_getinfo(http->curl, CURLINFO_OS_ERRNO, &code);

@@ -269,32 +269,35 @@ static const struct meaning {
     {429, EBUSY, "the registry asks for fewer requests: wait some minutes"},
 };
 
-/* The registry's own words: {"errors":[{"message":"..."}]} (distribution-spec, "Error Codes"), or "". */
-static void registry_words(const char *detail, char *words, size_t size)
+static bool is_web_page(const struct http_response *response)
+{
+    return strncasecmp(response->content_type, "text/html", strlen("text/html")) == 0;
+}
+
+/* The registry's own words: {"errors":[{"message":"..."}]} (distribution-spec, "Error Codes"), or the first line of
+ * plain text; "" for anything else. */
+static void registry_words(const struct http_response *response, char *words, size_t size)
 {
     cleanup_json json_t *answer = NULL;
+    const char *detail = response->detail;
+    const char *message = NULL;
+    if (json_parse_object(&answer, detail, strlen(detail), NULL) == 0)
+        message = json_string_value(json_object_get(json_array_get(json_object_get(answer, "errors"), 0), "message"));
+    else if (!is_web_page(response))
+        message = detail;
     words[0] = '\0';
-    if (json_parse_object(&answer, detail, strlen(detail), NULL) < 0)
-        return;
-    const json_t *first = json_array_get(json_object_get(answer, "errors"), 0);
-    const char *message = json_string_value(json_object_get(first, "message"));
     if (message && message[0])
-        (void)snprintf(words, size, " (%.150s)", message);
+        (void)snprintf(words, size, " (%.*s)", (int)strcspn(message, "\r\n"), message);
 }
 
 static int status_error(const struct http_response *response, struct error *err)
 {
     char words[160];
-    registry_words(response->detail, words, sizeof words);
+    registry_words(response, words, sizeof words);
     for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
         if (meanings[i].status == response->status)
             return error_set(err, meanings[i].code, "%s%s", meanings[i].words, words);
     return error_set(err, EPROTO, "the registry answers with HTTP status %d%s", response->status, words);
-}
-
-static bool is_web_page(const struct http_response *response)
-{
-    return strncasecmp(response->content_type, "text/html", strlen("text/html")) == 0;
 }
 
 /* ---- manifests and blobs

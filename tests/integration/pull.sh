@@ -183,6 +183,15 @@ says_what_is_wrong() {
         REGISTRY=127.0.0.1:1 refuses x 'connection refused' && refuses 'Team/App' 'lower-case'
 }
 
+# 0.0.0.0 leads to this machine and is no loopback address by name: TLS is wanted there, unless told otherwise.
+speaks_plain_http_only_where_told() {
+    local host=0.0.0.0:${REGISTRY#*:}
+    fresh_store
+    "$hull" images >/dev/null
+    REGISTRY=$host refuses team/app:plain HULL_INSECURE_REGISTRIES &&
+        HULL_INSECURE_REGISTRIES=other:1,$host REGISTRY=$host pull team/app:plain && store_whole
+}
+
 # Changes a blob in the registry's storage, pulls, and puts it back.
 with_spoiled_layer() {
     local how=$1 words=$2 layer file status=0
@@ -256,8 +265,8 @@ pulls_side_by_side() {
 }
 
 readonly tests=(pulls_gzip store_is_read_by_skopeo second_pull_fetches_nothing pulls_zstd pulls_uncompressed
-    pulls_docker_schema2 pulls_by_digest chooses_the_platform lists_images says_what_is_wrong notices_damage
-    notices_truncation notices_excess survives_kills pulls_side_by_side)
+    pulls_docker_schema2 pulls_by_digest chooses_the_platform lists_images says_what_is_wrong
+    speaks_plain_http_only_where_told notices_damage notices_truncation notices_excess survives_kills pulls_side_by_side)
 
 echo "1..${#tests[@]}"
 prepare >"$work/log" 2>&1 || { sed 's/^/# /' "$work/log"; exit 1; }

@@ -204,7 +204,7 @@ static void statuses_become_errors(void **state)
         unsigned requests;
         const char *says;
     } cases[] = {
-        {404, ENOENT, 1, "check the name and the tag (own?words)"},
+        {404, ENOENT, 1, "check the name and the tag (own)"},
         {401, EACCES, 1, "wants a login"},
         {403, EACCES, 1, "refuses"},
         {400, EPROTO, 1, "HTTP status 400"},
