@@ -3,6 +3,7 @@
 #include "image/digest.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ enum { ALGORITHM_COUNT = sizeof algorithms / sizeof algorithms[0] };
 
 struct hasher {
     EVP_MD_CTX *context;
+    const EVP_MD *md;
     enum digest_algorithm algorithm;
     bool failed; /* a library call failed since the computation started */
 };
@@ -92,9 +94,7 @@ void digest_format_hex(const struct digest *digest, char text[static DIGEST_TEXT
 void digest_format(const struct digest *digest, char text[static DIGEST_TEXT_MAX])
 {
     const struct algorithm *algorithm = algorithm_find(digest->algorithm);
-    const char *prefix = algorithm ? algorithm->prefix : "none";
-    size_t length = strlen(prefix);
-    memcpy(text, prefix, length);
+    int length = snprintf(text, DIGEST_TEXT_MAX, "%s", algorithm ? algorithm->prefix : "none");
     hex_encode(text + length, digest->bytes, algorithm ? algorithm->bytes : 0);
 }
 
@@ -105,17 +105,19 @@ bool digest_equal(const struct digest *a, const struct digest *b)
 
 static void hasher_start(struct hasher *hasher)
 {
-    hasher->failed = EVP_DigestInit_ex(hasher->context, algorithm_find(hasher->algorithm)->md(), NULL) != 1;
+    hasher->failed = EVP_DigestInit_ex(hasher->context, hasher->md, NULL) != 1;
 }
 
 int hasher_new(struct hasher **hasher, enum digest_algorithm algorithm, struct error *err)
 {
-    if (!algorithm_find(algorithm))
+    const struct algorithm *known = algorithm_find(algorithm);
+    if (!known)
         return error_set(err, EINVAL, "digest algorithm %d is unknown", (int)algorithm);
     struct hasher *fresh = calloc(1, sizeof *fresh);
     if (!fresh)
         return error_set(err, ENOMEM, "out of memory");
     fresh->algorithm = algorithm;
+    fresh->md = known->md();
     fresh->context = EVP_MD_CTX_new();
     if (!fresh->context) {
         hasher_free(fresh);
@@ -154,9 +156,9 @@ void hasher_free(struct hasher *hasher)
 int digest_of(struct digest *digest, enum digest_algorithm algorithm, const void *bytes, size_t length,
               struct error *err)
 {
-    struct hasher *hasher;
+    struct hasher *hasher = NULL;
     int rc = hasher_new(&hasher, algorithm, err);
-    if (rc < 0)
+    if (!hasher)
         return rc;
     hasher_update(hasher, bytes, length);
     rc = hasher_finish(hasher, digest, err);

@@ -185,7 +185,8 @@ static int defer_link(struct application *apply, const char *path, const char *t
     if (++apply->deferred_count > LAYER_DEFERRED_LINKS_MAX)
         return error_set(apply->err, EBADMSG, "more than %d hard links to files that come later",
                          LAYER_DEFERRED_LINKS_MAX);
-    struct deferred_link *link = malloc(sizeof *link + strlen(path) + 1);
+    size_t path_size = strlen(path) + 1;
+    struct deferred_link *link = malloc(sizeof *link + path_size);
     char *copy = strdup(target);
     if (!link || !copy) {
         free(link);
@@ -194,7 +195,7 @@ static int defer_link(struct application *apply, const char *path, const char *t
     }
     link->next = NULL;
     link->target = copy;
-    strcpy(link->path, path);
+    memcpy(link->path, path, path_size);
     *apply->deferred_end = link;
     apply->deferred_end = &link->next;
     return 0;
@@ -214,7 +215,7 @@ static int apply_link(struct application *apply, const char *path, const char *t
 {
     if (!location->name_length)
         return error_set(apply->err, EBADMSG, "the root can only be a directory");
-    struct tree_inode *inode;
+    struct tree_inode *inode = NULL;
     int rc = find_target(apply, target, &inode);
     if (rc == -ENOENT) {
         clear_name(apply, location);
@@ -236,7 +237,7 @@ static int retry_link(struct application *apply, const struct deferred_link *lin
         return rc;
     if (tree_lookup(apply->tree, location.directory, location.name, location.name_length, false))
         return 1;
-    struct tree_inode *inode;
+    struct tree_inode *inode = NULL;
     rc = find_target(apply, link->target, &inode);
     if (rc < 0)
         return rc == -ENOENT ? 0 : rc;

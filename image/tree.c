@@ -129,7 +129,7 @@ struct tree_entry *tree_lookup(const struct tree *tree, const struct tree_inode 
 static int table_grow(struct tree *tree)
 {
     uint32_t count = 2 * (tree->bucket_mask + 1);
-    struct tree_entry **buckets = calloc(count, sizeof *buckets);
+    struct tree_entry **buckets = calloc(count, sizeof(struct tree_entry *));
     if (!buckets)
         return -ENOMEM;
     for (uint32_t i = 0; i <= tree->bucket_mask; i++) {
@@ -243,13 +243,23 @@ static struct tree_entry *first_leaf(struct tree_entry *entry)
     return entry;
 }
 
-/* Removes what is below @p directory, leaves first, so that depth costs no stack. */
+/* What that walk over everything below @p top visits after @p entry; NULL at the end. */
+static struct tree_entry *next_after(const struct tree_entry *entry, const struct tree_inode *top)
+{
+    if (entry->next)
+        return first_leaf(entry->next);
+    return entry->parent == top ? NULL : entry->parent->directory.self;
+}
+
+/* Removes what is below @p directory, without recursion: a layer decides how deep it is. */
 static void remove_children(struct tree *tree, struct tree_inode *directory)
 {
-    while (directory->directory.first) {
-        struct tree_entry *leaf = first_leaf(directory->directory.first);
-        detach(tree, leaf);
-        entry_free(tree, leaf);
+    struct tree_entry *entry = directory->directory.first ? first_leaf(directory->directory.first) : NULL;
+    while (entry) {
+        struct tree_entry *next = next_after(entry, directory);
+        detach(tree, entry);
+        entry_free(tree, entry);
+        entry = next;
     }
 }
 
@@ -289,12 +299,7 @@ void tree_make_opaque(struct tree *tree, struct tree_inode *directory, uint32_t 
 {
     struct tree_entry *entry = directory->directory.first ? first_leaf(directory->directory.first) : NULL;
     while (entry) {
-        /* What comes next is known before the entry may go: a sibling's first leaf, or the parent when it has none. */
-        struct tree_entry *next = NULL;
-        if (entry->next)
-            next = first_leaf(entry->next);
-        else if (entry->parent != directory)
-            next = entry->parent->directory.self;
+        struct tree_entry *next = next_after(entry, directory); /* before the entry may go */
         whiteout_one(tree, entry, layer);
         entry = next;
     }

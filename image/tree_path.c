@@ -50,14 +50,17 @@ static int check_length(struct component component, struct error *err)
     return error_set(err, EBADMSG, "a name has %zu bytes, %d are possible", component.length, TREE_NAME_MAX);
 }
 
-static int create_directory(struct walk *walk, struct component component, struct tree_entry **entry)
+/* Creates a directory and goes there. */
+static int create_directory(struct walk *walk, struct component component)
 {
     struct tree_inode *inode = tree_inode_new(S_IFDIR);
     if (!inode)
         return error_set(walk->err, ENOMEM, "out of memory");
     tree_imply_directory(inode);
     int rc =
-        tree_add(walk->tree, walk->directory, component.name, component.length, inode, walk->layer, entry, walk->err);
+        tree_add(walk->tree, walk->directory, component.name, component.length, inode, walk->layer, NULL, walk->err);
+    if (rc == 0)
+        walk->directory = inode;
     tree_inode_put(walk->tree, inode);
     return rc;
 }
@@ -75,11 +78,8 @@ static int descend(struct walk *walk, struct component component)
     struct tree_entry *entry = tree_lookup(walk->tree, walk->directory, component.name, component.length, false);
     if (!entry && walk->mode == TREE_PATH_FIND)
         return -ENOENT;
-    if (!entry) {
-        rc = create_directory(walk, component, &entry);
-        if (rc < 0)
-            return rc;
-    }
+    if (!entry)
+        return create_directory(walk, component);
     if (S_ISLNK(entry->inode->mode))
         return follow(walk, entry->inode->target);
     if (!S_ISDIR(entry->inode->mode))

@@ -16,7 +16,7 @@ enum {
 
 static int runs_append(struct ext4_runs *list, struct ext4_run run)
 {
-    if (list->count == list->capacity) {
+    if (!list->runs || list->count == list->capacity) {
         size_t capacity = list->capacity ? 2 * list->capacity : 64;
         struct ext4_run *runs = realloc(list->runs, capacity * sizeof *runs);
         if (!runs)
@@ -148,7 +148,7 @@ int ext4_allocator_take(struct ext4_allocator *allocator, uint64_t want, struct 
 int ext4_allocator_take_whole(struct ext4_allocator *allocator, uint64_t count, uint64_t *start, struct error *err)
 {
     for (;;) {
-        struct ext4_run run;
+        struct ext4_run run = {0};
         int rc = ext4_allocator_take(allocator, count, &run, err);
         if (rc < 0)
             return rc;

@@ -45,8 +45,9 @@ uint32_t ext4_checksum(uint32_t checksum, const void *bytes, size_t length)
 
 uint32_t ext4_checksum_le32(uint32_t checksum, uint32_t number)
 {
-    le32 field = le32_from(number);
-    return ext4_checksum(checksum, &field, sizeof field);
+    uint8_t bytes[sizeof number];
+    store_le32(bytes, number);
+    return ext4_checksum(checksum, bytes, sizeof bytes);
 }
 
 uint32_t ext4_checksum_of_inode(uint32_t filesystem_seed, uint32_t inode_number)

@@ -25,7 +25,7 @@ struct ext4_identity ext4_identity_from(const uint8_t seed[static 32])
     memcpy(identity.uuid, seed, sizeof identity.uuid);
     identity.uuid[6] = (uint8_t)((identity.uuid[6] & 0x0f) | UUID_VERSION << 4);
     identity.uuid[8] = (uint8_t)((identity.uuid[8] & 0x3f) | 0x80);
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         identity.hash_seed[i] = load_le32(seed + sizeof identity.uuid + 4 * i);
     identity.checksum_seed = ext4_checksum(UINT32_MAX, identity.uuid, sizeof identity.uuid);
     return identity;

@@ -132,7 +132,8 @@ static void encode_times(struct inode *disk, const struct tree_inode *inode)
         seconds = EXT4_TIME_MIN;
     if (seconds > EXT4_TIME_MAX)
         seconds = EXT4_TIME_MAX;
-    uint32_t epoch = (uint32_t)((seconds - (int32_t)seconds) >> 32) & 3;
+    /* How often 2^32 has been passed, counting from where the signed 32 bits start. */
+    uint32_t epoch = (uint32_t)(((uint64_t)seconds + 0x80000000) >> 32) & 3;
     le32 low = le32_from((uint32_t)seconds);
     le32 extra = le32_from(inode->mtime_nsec << NSEC_SHIFT | epoch);
     disk->atime = disk->ctime = disk->mtime = disk->crtime = low;

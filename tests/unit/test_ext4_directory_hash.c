@@ -22,9 +22,13 @@ static void ask_debugfs(const char *name, uint32_t *major, uint32_t *minor)
     snprintf(request, sizeof request, "dx_hash -h half_md4 -s 01234567-efcd-ab89-6745-2301efbeadde \"%s\"", name);
     int fd = e2fs_new_file();
     char *output = e2fs_debug(fd, request);
-    const char *hash = strstr(output, "is 0x");
-    if (!hash || sscanf(hash, "is 0x%x (minor 0x%x)", major, minor) != 2)
+    const char *hash = strstr(output, "is 0x"), *rest = strstr(output, "(minor 0x");
+    if (!hash || !rest) {
         fail_msg("debugfs says: %s", output);
+        return;
+    }
+    *major = (uint32_t)strtoul(hash + strlen("is "), NULL, 16);
+    *minor = (uint32_t)strtoul(rest + strlen("(minor "), NULL, 16);
     free(output);
     close(fd);
 }

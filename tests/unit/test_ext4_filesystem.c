@@ -389,7 +389,7 @@ static void test_two_levels_of_index(void **state)
     /* 250 bytes each: 15 to a leaf, so 520 leaves and more, where one level holds 507. */
     char format[256];
     memset(format, 'n', sizeof format);
-    strcpy(format + 245, "%05d");
+    snprintf(format + 245, sizeof format - 245, "%%05d");
     fill(add_top("d", S_IFDIR | 0755), 8500, format);
     finish();
     assert_says("htree /d", "Indirect levels: 1");
@@ -525,16 +525,16 @@ static int write_everything(struct e2fs_faulty *faulty, struct error *err)
     assert_int_equal(ext4_filesystem_init(&fs, e2fs_faulty_io(faulty), &identity, err), 0);
     assert_int_equal(tree_new(&tree, NULL, NULL, err), 0);
     int rc = 0;
-    for (int i = 0; i < 40 && rc == 0; i++) {
+    for (size_t i = 0; i < 40 && rc == 0; i++) {
         char name[16];
-        snprintf(name, sizeof name, "f%d", i);
+        snprintf(name, sizeof name, "f%zu", i);
         struct tree_inode *inode = tree_inode_new(S_IFREG | 0644);
         inode->size = sizeof large;
         set(inode, "user.x", large, 200);
         assert_int_equal(tree_add(tree, tree_root(tree), name, strlen(name), inode, 0, NULL, err), 0);
         tree_inode_put(tree, inode);
         ext4_content_begin(&content, &fs, inode, i % 2 ? sizeof large : 0);
-        rc = ext4_content_write(&content, (unsigned)i * 100, large, sizeof large - (unsigned)i * 100, err);
+        rc = ext4_content_write(&content, i * 100, large, sizeof large - i * 100, err);
         int end_rc = ext4_content_end(&content, err);
         rc = rc < 0 ? rc : end_rc;
     }

@@ -412,7 +412,7 @@ static void test_replaced_blocks_are_used_again(void **state)
 {
     (void)state;
     static char content[10 * EXT4_BLOCK_SIZE];
-    for (char layer = 'a'; layer < 'f'; layer++) {
+    for (int layer = 'a'; layer < 'f'; layer++) {
         memset(content, layer, sizeof content);
         ADD(.name = "big", .content = content, .length = sizeof content);
         apply();

@@ -49,10 +49,9 @@ static struct tree_entry *find(struct tree *tree, struct tree_inode *directory, 
 static void assert_walk(struct tree *tree, const char *expected)
 {
     char text[512] = "";
-    for (struct tree_entry *entry = tree_walk(tree, NULL); entry; entry = tree_walk(tree, entry)) {
-        strcat(text, entry->name);
-        strcat(text, " ");
-    }
+    int length = 0;
+    for (struct tree_entry *entry = tree_walk(tree, NULL); entry; entry = tree_walk(tree, entry))
+        length += snprintf(text + length, sizeof text - (size_t)length, "%s ", entry->name);
     assert_string_equal(text, expected);
 }
 
@@ -92,7 +91,7 @@ static void test_many_names(void **state)
     assert_int_equal(released, COUNT / 2);
     int next = 1;
     for (struct tree_entry *entry = tree_walk(tree, NULL); entry; entry = tree_walk(tree, entry), next += 2)
-        assert_int_equal(atoi(entry->name), next);
+        assert_int_equal(strtol(entry->name, NULL, 10), next);
     assert_int_equal(next, COUNT + 1);
     for (int i = 0; i < COUNT; i++) {
         snprintf(name, sizeof name, "%d", i);

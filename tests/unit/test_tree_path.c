@@ -55,14 +55,16 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* The path of a directory from the root, with a slash in front of each name. */
-static void directory_path(const struct tree_inode *directory, char *text)
+enum { TEXT_MAX = 8192 };
+
+/* The path of a directory from the root, with a slash in front of each name. @return its length */
+static size_t directory_path(const struct tree_inode *directory, char text[TEXT_MAX])
 {
+    text[0] = '\0';
     if (!directory->directory.self)
-        return;
-    directory_path(directory->directory.self->parent, text);
-    strcat(text, "/");
-    strcat(text, directory->directory.self->name);
+        return 0;
+    size_t above = directory_path(directory->directory.self->parent, text);
+    return above + (size_t)snprintf(text + above, TEXT_MAX - above, "/%s", directory->directory.self->name);
 }
 
 static void assert_leads(struct tree *tree, enum tree_path_mode mode, const char *path, const char *directory,
@@ -70,7 +72,7 @@ static void assert_leads(struct tree *tree, enum tree_path_mode mode, const char
 {
     struct tree_location location;
     struct error err = {0};
-    char text[8192] = "";
+    char text[TEXT_MAX];
     if (tree_path_locate(tree, path, 3, mode, &location, &err) < 0)
         fail_msg("'%s': %s", path, err.text);
     directory_path(location.directory, text);
@@ -158,10 +160,11 @@ static void test_lengths(void **state)
 static void test_the_work_per_path_is_bounded(void **state)
 {
     struct tree *tree = *state;
-    char target[TREE_SYMLINK_MAX + 1] = "";
-    while (strlen(target) + 10 < sizeof target)
-        strcat(target, "usr/../");
-    strcat(target, "usr");
+    char target[TREE_SYMLINK_MAX + 1];
+    size_t length = 0;
+    while (length + 10 < sizeof target)
+        length += (size_t)snprintf(target + length, sizeof target - length, "usr/../");
+    snprintf(target + length, sizeof target - length, "usr");
     for (int i = 0; i < 10; i++) {
         char name[16];
         snprintf(name, sizeof name, "far%d", i);
