@@ -85,7 +85,12 @@ static void end_with(struct machine *machine, enum machine_outcome outcome, cons
 
 static void power_requested(void *context, enum power_request request)
 {
-    end_with(context, request == POWER_OFF ? MACHINE_POWERED_OFF : MACHINE_RESET, "");
+    struct machine *machine = context;
+    /* The power is off now, not when the main thread has seen it: a guest that runs on would reset its devices, and
+     * lose what it had handed to them. */
+    for (unsigned i = 0; i < machine->vcpu_count; i++)
+        vcpu_enter_no_more(machine->vcpus[i]);
+    end_with(machine, request == POWER_OFF ? MACHINE_POWERED_OFF : MACHINE_RESET, "");
 }
 
 static void guest_crashed(void *context, const char *reason)

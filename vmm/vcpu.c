@@ -80,12 +80,17 @@ int vcpu_start(struct vcpu *vcpu, struct start_gate *gate, const struct seccomp_
     return rc < 0 ? error_context(err, rc, "vCPU %u", vcpu->index) : 0;
 }
 
-void vcpu_stop(struct vcpu *vcpu)
+void vcpu_enter_no_more(struct vcpu *vcpu)
 {
     atomic_store_explicit(&vcpu->stop, true, memory_order_release);
-    /* The signal interrupts a vCPU that is in the guest; one that is just about to enter sees this flag instead. */
+    /* A vCPU that is just about to enter has looked at the other flag already. */
     __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-    worker_kick(&vcpu->worker);
+}
+
+void vcpu_stop(struct vcpu *vcpu)
+{
+    vcpu_enter_no_more(vcpu);
+    worker_kick(&vcpu->worker); /* interrupts one that is in the guest */
 }
 
 void vcpu_join(struct vcpu *vcpu)

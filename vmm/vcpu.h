@@ -49,6 +49,9 @@ void vcpu_free(struct vcpu *vcpu);
 /** Starts its thread, which waits at the gate (worker.h) and then runs the guest. @return 0 or -errno */
 int vcpu_start(struct vcpu *vcpu, struct start_gate *gate, const struct seccomp_filter *filter, struct error *err);
 
+/** Keeps a vCPU from entering the guest again, once it has left it. From any thread, without a system call. */
+void vcpu_enter_no_more(struct vcpu *vcpu);
+
 /** Tells the vCPU to leave the guest and end its thread. Does not wait. */
 void vcpu_stop(struct vcpu *vcpu);
 
