@@ -177,7 +177,6 @@ static void serve_last(int fd)
 {
     char text[32] = "";
     (void)fd_read_full(fd, text, sizeof text - 1);
-    printf("# got \"%s\"\n", text);
     note("last", strcmp(text, LAST_WORDS) == 0);
 }
 
