@@ -43,6 +43,9 @@ static bool handle_nothing(struct vcpu *vcpu)
     return true;
 }
 
+/* Where an x86 processor starts after a reset. */
+enum { RESET_VECTOR = 0xfff0 };
+
 /* ---- the guest cannot go on -------------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static bool crash(const struct vcpu *vcpu, const char *format, ...)
@@ -53,7 +56,8 @@ __attribute__((format(printf, 2, 3))) static bool crash(const struct vcpu *vcpu,
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
     struct kvm_regs regs = {0};
-    if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) == 0)
+    /* After a triple fault KVM on AMD resets the processor, and where it was is lost. */
+    if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) == 0 && regs.rip != RESET_VECTOR)
         snprintf(reason, sizeof reason, "vCPU %u %s at instruction 0x%llx", vcpu->index, what, regs.rip);
     else
         snprintf(reason, sizeof reason, "vCPU %u %s", vcpu->index, what);

@@ -95,7 +95,8 @@ refuses 'a writable disk that is open for reading' 66 'not open for writing' \
 refuses 'a KVM that is none' 69 'is not /dev/kvm' bash -c "exec $vmm --config $work/no-kvm.json 5<>/dev/null"
 if [[ $EUID -eq 0 ]] && unshare --mount true 2>/dev/null; then
     refuses 'no /dev/kvm' 69 '/dev/kvm is missing: load kvm_intel or kvm_amd' \
-        unshare --mount bash -c "mount -t tmpfs none /dev && exec $vmm --kernel $kernel"
+        unshare --mount bash -c "exec 9<>/dev/null && mount -t tmpfs none /dev && : >/dev/null &&
+            mount --bind /proc/self/fd/9 /dev/null && exec $vmm --kernel $kernel"
 else
     tap_skip 'no /dev/kvm' 'hiding it needs root'
 fi

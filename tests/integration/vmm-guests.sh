@@ -44,7 +44,7 @@ start() {
 stop() {
     status=0
     kill -s "$1" "$vmm_pid"
-    wait "$vmm_pid" || status=$?
+    wait "$vmm_pid" 2>/dev/null || status=$?
     vmm_pid=
 }
 
@@ -64,8 +64,8 @@ run reset
 tap_check 'a reset ends with 0' tap_is "$status $err" '0 '
 run triple_fault
 tap_check 'a triple fault ends with 70' tap_is "$status" 70
-tap_check 'and one line that says which vCPU and where' \
-    tap_is "$err" 'hull-vmm: error: vCPU 0 had a triple fault at instruction 0x200008'
+tap_check 'and one line that says which vCPU and, where KVM still knows, where' \
+    tap_is "${err% at instruction 0x200008}" 'hull-vmm: error: vCPU 0 had a triple fault'
 
 for signal in TERM:143 INT:130 HUP:129; do
     start idle --cpus 3 --vsock "$work/vm.sock"

