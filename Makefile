@@ -161,6 +161,9 @@ $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(call archive,support lab $(ARCHIVES))
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS) -lcmocka
 
+# Tests of allocations that fail: the project's own come to the test's functions first.
+$(BUILD)/tests/test_%_faults: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+
 # Programs that tests run.
 $(BUILD)/tests/%: $(OBJ)/tests/programs/%.o $(call archive,$(ARCHIVES))
 	@mkdir -p $(@D)
