@@ -28,7 +28,7 @@ __attribute__((format(printf, 3, 0))) static int record(struct error *err, int c
     return -code;
 }
 
-int error_set(struct error *err, int code, const char *format, ...)
+int(error_set)(struct error *err, int code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -37,7 +37,7 @@ int error_set(struct error *err, int code, const char *format, ...)
     return rc;
 }
 
-int error_set_errno(struct error *err, int code, const char *format, ...)
+int(error_set_errno)(struct error *err, int code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -50,7 +50,7 @@ int error_set_errno(struct error *err, int code, const char *format, ...)
     return rc;
 }
 
-int error_context(struct error *err, int rc, const char *format, ...)
+int(error_context)(struct error *err, int rc, const char *format, ...)
 {
     if (!err)
         return rc;

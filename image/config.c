@@ -45,10 +45,10 @@ static int string_list_append(struct string_list *list, const char *text, const 
 {
     if (strlen(text) > IMAGE_CONFIG_TEXT_MAX)
         return error_set(err, EBADMSG, "an item of '%s' is longer than %d bytes", name, IMAGE_CONFIG_TEXT_MAX);
-    char *copy = strdup(text);
-    if (!copy)
+    list->items[list->count] = strdup(text);
+    if (!list->items[list->count])
         return out_of_memory(err);
-    list->items[list->count++] = copy;
+    list->count++;
     return 0;
 }
 

@@ -100,9 +100,18 @@ static void copy_value(char *to, size_t size, const char *value, size_t length, 
 
 static void take_content_range(struct transfer *transfer, const char *value, size_t length)
 {
+    static const char unit[] = "bytes ";
     char text[64];
-    copy_value(text, sizeof text, length < sizeof text ? value : "", length < sizeof text ? length : 0, false);
-    transfer->range_told = sscanf(text, "bytes %" SCNu64 "-", &transfer->range_start) == 1;
+    char *end;
+    if (length >= sizeof text)
+        return;
+    memcpy(text, value, length);
+    text[length] = '\0';
+    if (strncmp(text, unit, strlen(unit)) != 0 || text[strlen(unit)] < '0' || text[strlen(unit)] > '9')
+        return;
+    errno = 0;
+    transfer->range_start = strtoull(text + strlen(unit), &end, 10);
+    transfer->range_told = errno == 0 && *end == '-';
 }
 
 static void take_retry_after(struct http_response *response, const char *value, size_t length)

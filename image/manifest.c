@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/error.h"
 #include "image/json.h"
 
@@ -81,15 +80,17 @@ static int parse_descriptors(struct descriptor **list, size_t *count, const json
     if (length > max)
         return error_set(err, EBADMSG, "%zu descriptors in one list, more than %zu", length, max);
 
-    cleanup_free struct descriptor *parsed = calloc(length, sizeof *parsed);
+    struct descriptor *parsed = calloc(length, sizeof *parsed);
     if (!parsed)
         return error_set(err, ENOMEM, "out of memory for %zu descriptors", length);
     for (size_t i = 0; i < length; i++) {
         int rc = descriptor_from_json(&parsed[i], json_array_get(array, i), err);
-        if (rc < 0)
+        if (rc < 0) {
+            free(parsed);
             return error_context(err, rc, "entry %zu", i);
+        }
     }
-    *list = steal_pointer(parsed);
+    *list = parsed;
     *count = length;
     return 0;
 }

@@ -107,7 +107,7 @@ static bool token_valid(const char *token)
 static int take_token(struct registry *registry, const struct buffer *body, struct error *err)
 {
     cleanup_json json_t *answer = NULL;
-    const char *token;
+    const char *token = "";
     int rc = json_parse_object(&answer, (const char *)body->bytes, body->length, err);
     if (rc == 0)
         rc = json_member_text(answer, "token", REGISTRY_TOKEN_BYTES_MAX, &token, err);

@@ -22,7 +22,7 @@ enum { KEY_NAME_MAX = DIGEST_TEXT_MAX + sizeof ".ext4", ROOTFS_MODE = 0444 };
 /* The name of the cache's file. Changing a line of the text hashed here makes every cached file a stranger. */
 static int key_name(char name[static KEY_NAME_MAX], const struct image_config *config, struct error *err)
 {
-    cleanup_buffer struct buffer text = BUFFER_INIT((IMAGE_LAYERS_MAX + 1) * DIGEST_TEXT_MAX);
+    cleanup_buffer struct buffer text = BUFFER_INIT((size_t)(IMAGE_LAYERS_MAX + 1) * DIGEST_TEXT_MAX);
     buffer_append_format(&text, "rootfs %d\n", ROOTFS_WRITER_VERSION);
     for (size_t i = 0; i < config->diff_id_count; i++) {
         char diff_id[DIGEST_TEXT_MAX];
@@ -89,13 +89,14 @@ static int write_rootfs(struct store *store, const struct manifest *manifest, co
                         int out_fd, struct error *err)
 {
     size_t count = manifest->layer_count;
-    cleanup_free struct rootfs_layer *layers = calloc(count, sizeof *layers);
+    struct rootfs_layer *layers = count ? calloc(count, sizeof *layers) : NULL;
     if (!layers)
         return error_set(err, ENOMEM, "out of memory for %zu layers", count);
     int rc = open_layers(layers, store, manifest, config, err);
     if (rc == 0)
         rc = rootfs_write(layers, count, out_fd, err);
     close_layers(layers, count);
+    free(layers);
     return rc == -EBADMSG ? remove_damaged(store, manifest, rc, err) : rc;
 }
 

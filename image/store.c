@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,33 +26,43 @@
 /* Only the owner: images may hold what others must not read. */
 enum { DIR_MODE = 0700 };
 
-/* The default directory, allocated. XDG Base Directory Specification: a relative XDG_DATA_HOME is to be ignored. */
-static int default_root(char **path, struct error *err)
+/* Which directory it is, allocated. XDG Base Directory Specification: a relative XDG_DATA_HOME is to be ignored. */
+static int choose_root(char **path, const char *root, struct error *err)
 {
-    const char *root = getenv("HULL_ROOT");
     const char *data = getenv("XDG_DATA_HOME");
     const char *home = getenv("HOME");
-    int length = -1;
+    const char *below = "";
 
-    if (root && root[0])
-        length = asprintf(path, "%s", root);
-    else if (geteuid() == 0)
-        length = asprintf(path, "%s", SYSTEM_ROOT);
-    else if (data && data[0] == '/')
-        length = asprintf(path, "%s/hull", data);
-    else if (home && home[0] == '/')
-        length = asprintf(path, "%s/.local/share/hull", home);
-    else
+    if (!root)
+        root = getenv("HULL_ROOT");
+    if (root && root[0]) {
+        /* as told */
+    } else if (geteuid() == 0) {
+        root = SYSTEM_ROOT;
+    } else if (data && data[0] == '/') {
+        root = data;
+        below = "/hull";
+    } else if (home && home[0] == '/') {
+        root = home;
+        below = "/.local/share/hull";
+    } else {
         return error_set(err, ENOENT, "no place for images: set HULL_ROOT to a directory, or HOME");
-    return length < 0 ? error_set(err, ENOMEM, "out of memory for a path") : 0;
+    }
+    char *chosen = NULL;
+    if (asprintf(&chosen, "%s%s", root, below) < 0 || !chosen)
+        return error_set(err, ENOMEM, "out of memory for a path");
+    *path = chosen;
+    return 0;
 }
 
 /* Makes a directory and those above it. */
 static int make_path(const char *path, struct error *err)
 {
-    cleanup_free char *work = strdup(path);
-    if (!work)
-        return error_set(err, ENOMEM, "out of memory for a path");
+    char work[PATH_MAX];
+    size_t length = strlen(path);
+    if (length == 0 || length >= sizeof work)
+        return error_set(err, EINVAL, "'%.64s...' is no usable path", path);
+    memcpy(work, path, length + 1);
     for (char *slash = work + 1; (slash = strchr(slash, '/')); slash++) {
         *slash = '\0';
         if (mkdir(work, 0755) < 0 && errno != EEXIST)
@@ -119,11 +130,7 @@ int store_open(struct store **store, const char *root, struct error *err)
         return error_set(err, ENOMEM, "out of memory for a store");
     *opened = (struct store){.root = -1, .images = -1, .sha256 = -1, .sha512 = -1, .rootfs = -1, .tmp = -1};
 
-    int rc = 0;
-    if (!root)
-        rc = default_root(&opened->path, err);
-    else if (!(opened->path = strdup(root)))
-        rc = error_set(err, ENOMEM, "out of memory for a path");
+    int rc = choose_root(&opened->path, root, err);
     if (rc == 0)
         rc = open_all(opened, err);
     if (rc < 0) {

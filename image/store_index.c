@@ -141,7 +141,7 @@ int store_tag(struct store *store, const struct reference *reference, const stru
     if (lock < 0)
         return lock;
     cleanup_json json_t *document = NULL;
-    json_t *entries;
+    json_t *entries = NULL;
     int rc = index_read(store, &document, &entries, err);
     if (rc < 0)
         return rc;
@@ -171,7 +171,7 @@ int store_resolve(const struct store *store, const struct reference *reference, 
     entry_name(reference, name);
 
     cleanup_json json_t *document = NULL;
-    json_t *entries;
+    json_t *entries = NULL;
     int rc = index_read(store, &document, &entries, err);
     if (rc < 0)
         return rc;
@@ -194,7 +194,7 @@ int store_resolve(const struct store *store, const struct reference *reference, 
 int store_list(const struct store *store, struct store_entry **entries, size_t *count, struct error *err)
 {
     cleanup_json json_t *document = NULL;
-    json_t *array;
+    json_t *array = NULL;
     int rc = index_read(store, &document, &array, err);
     if (rc < 0)
         return rc;

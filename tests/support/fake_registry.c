@@ -127,9 +127,9 @@ static bool answer(int fd, const struct fake_rule *rule, const struct fake_reque
         return false;
     }
 
-    uint64_t from = 0;
     char range[128] = "";
-    bool partial = !rule->ignores_range && sscanf(request->range, "bytes=%" SCNu64 "-", &from) == 1;
+    bool partial = !rule->ignores_range && strncmp(request->range, "bytes=", 6) == 0;
+    uint64_t from = partial ? strtoull(request->range + 6, NULL, 10) : 0;
     int status = rule->status ? rule->status : 200;
     if (partial && from >= rule->length)
         return send_all(fd, out_of_range, sizeof out_of_range - 1);

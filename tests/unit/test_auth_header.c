@@ -58,30 +58,37 @@ static void nothing_usable(void **state)
         assert_parses(values[i], NULL, 0);
 }
 
+/* A header of @p before, @p count times @p byte and @p after. */
+static void build(char value[static 4096], const char *before, char byte, size_t count, const char *after)
+{
+    int used = snprintf(value, 4096, "%s", before);
+    memset(value + used, byte, count);
+    (void)snprintf(value + used + count, 4096 - (size_t)used - count, "%s", after);
+}
+
 static void limits(void **state)
 {
     (void)state;
     struct auth_challenge challenges[AUTH_CHALLENGES_MAX];
     char value[4096];
 
-    int used = snprintf(value, sizeof value, "Bearer realm=\"");
-    memset(value + used, 'r', AUTH_PARAMETER_MAX);
-    strcpy(value + used + AUTH_PARAMETER_MAX, "\"");
+    build(value, "Bearer realm=\"", 'r', AUTH_PARAMETER_MAX, "\"");
     assert_int_equal(auth_header_parse(challenges, value), 1);
     assert_int_equal(strlen(challenges[0].realm), AUTH_PARAMETER_MAX);
 
     /* One byte more: that challenge is left out, the next is read. */
-    strcpy(value + used + AUTH_PARAMETER_MAX, "r\", Basic realm=x");
+    build(value, "Bearer realm=\"", 'r', AUTH_PARAMETER_MAX + 1, "\", Basic realm=x");
     assert_int_equal(auth_header_parse(challenges, value), 1);
     assert_string_equal(challenges[0].scheme, "basic");
 
-    value[0] = '\0';
+    size_t used = 0;
     for (int i = 0; i < AUTH_CHALLENGES_MAX + 3; i++)
-        strcat(value, "Basic realm=x, ");
+        used += (size_t)snprintf(value + used, sizeof value - used, "Basic realm=x, ");
     assert_int_equal(auth_header_parse(challenges, value), AUTH_CHALLENGES_MAX);
 
-    memset(value, 'B', AUTH_SCHEME_MAX + 1);
-    strcpy(value + AUTH_SCHEME_MAX + 1, " realm=x");
+    build(value, "", 'B', AUTH_SCHEME_MAX, " realm=x");
+    assert_int_equal(auth_header_parse(challenges, value), 1);
+    build(value, "", 'B', AUTH_SCHEME_MAX + 1, " realm=x");
     assert_int_equal(auth_header_parse(challenges, value), 0);
 }
 

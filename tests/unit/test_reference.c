@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -94,10 +95,10 @@ static void refuses(void **state)
         "a@",
         "a@sha256:",
         "a@sha256:abcd",
-        "a@md5:" HEX64,
-        "a@" SHA256 "0",
+        ("a@md5:" HEX64),
+        ("a@" SHA256 "0"),
         "a@sha256:0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef",
-        HEX64,
+        (HEX64),
         "host.:5000/a",
         ".host/a",
         "ho..st/a",
@@ -117,7 +118,7 @@ static void refuses(void **state)
         "http://host.x/a",
         "host.x/A",
         "a\n",
-        "a@" SHA256 "@" SHA256,
+        ("a@" SHA256 "@" SHA256),
         "user@host.x/a",
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -167,7 +168,9 @@ static void the_longest_formats(void **state)
     memset(text + 4, 'r', REFERENCE_NAME_MAX - 4);
     text[REFERENCE_NAME_MAX] = ':';
     memset(text + REFERENCE_NAME_MAX + 1, 't', REFERENCE_TAG_MAX);
-    strcpy(text + REFERENCE_NAME_MAX + 1 + REFERENCE_TAG_MAX, "@sha512:" HEX64 HEX64);
+    size_t end = REFERENCE_NAME_MAX + 1 + REFERENCE_TAG_MAX;
+    (void)snprintf(text + end, sizeof text - end, "@sha512:" HEX64 HEX64);
+    assert_int_equal(strlen(text), REFERENCE_TEXT_MAX - 1);
 
     struct reference reference;
     struct error err = {0};

@@ -34,7 +34,7 @@ static struct registry *registry_for(const char *host, const char *rest)
 {
     char text[REFERENCE_TEXT_MAX];
     struct reference reference;
-    struct registry *registry;
+    struct registry *registry = NULL;
     struct error err = {0};
     (void)snprintf(text, sizeof text, "%s%s", host, rest);
     if (reference_parse(&reference, text, &err) != 0 || registry_new(&registry, &reference, &err) != 0)
