@@ -108,7 +108,7 @@ int store_check_blob(struct store *store, const struct digest *digest, struct er
         return fd;
 
     struct hasher *hasher;
-    struct digest found;
+    struct digest found = {0};
     int rc = hasher_new(&hasher, digest->algorithm, err);
     if (rc < 0)
         return rc;
