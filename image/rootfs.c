@@ -109,7 +109,13 @@ static int write_layers(struct rootfs *rootfs, const struct rootfs_layer *layers
         if (rc < 0)
             return rc;
     }
-    return ext4_filesystem_finish(&rootfs->fs, rootfs->tree, err);
+    int rc = ext4_filesystem_finish(&rootfs->fs, rootfs->tree, err);
+    if (rc != -E2BIG)
+        return rc;
+    /* More than the format can hold is the layers' fault too. */
+    if (err)
+        err->code = EBADMSG;
+    return -EBADMSG;
 }
 
 int rootfs_write(const struct rootfs_layer *layers, size_t count, int out_fd, struct error *err)

@@ -122,7 +122,7 @@ char *layers_describe(struct layers *layers)
          entry = tree_walk(layers->tree, entry)) {
         describe_path(entry, &text);
         describe_inode(layers, entry->inode, &text);
-        buffer_append(&text, "\n", 1);
+        buffer_append(&text, ";", 1);
     }
     buffer_append(&text, "", 1);
     if (text.failed)

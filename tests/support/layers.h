@@ -33,9 +33,9 @@ int layers_apply(struct layers *layers, struct buffer *tar);
 struct tree_entry *layers_find(const struct layers *layers, const char *path);
 
 /**
- * What is in the tree, in the order of a walk, one line each: the path and what it is.
+ * What is in the tree, in the order of a walk, each followed by a semicolon: the path and what it is.
  *
- *     dir/ file=contents link->target hard(2)=contents (more than one name) c1:3 b8:0 p s
+ *     dir/;file=contents;link->target;hard(2)=contents of a file with two names;null c1:3;disk b8:0;pipe p;socket s;
  *
  * @return a text; free() it
  */
