@@ -336,6 +336,17 @@ static void test_bits_are_not_taken_back(void **state)
     assert_int_equal(f->fake.activated, 1);
 }
 
+/* A write that drops a bit is ignored whole, whatever it adds. */
+static void test_bits_are_not_traded(void **state)
+{
+    struct fixture *f = *state;
+    driver_negotiate(&f->driver, 0);
+    uint32_t before = status(f);
+    driver_write(&f->driver, MMIO_STATUS, STATUS_ACKNOWLEDGE | STATUS_FEATURES_OK | STATUS_DRIVER_OK);
+    assert_int_equal(status(f), before);
+    assert_int_equal(f->fake.activated, 0);
+}
+
 static void test_driver_cannot_set_needs_reset(void **state)
 {
     struct fixture *f = *state;
@@ -478,6 +489,10 @@ static void test_device_fails(void **state)
     driver_run(&f->driver);
     assert_int_equal(f->fake.notified[0] + f->fake.notified[1], 1);
     assert_int_equal(status(f), RUNNING | STATUS_NEEDS_RESET);
+    virtio_transport_lock(f->driver.transport);
+    virtio_transport_fail(f->driver.transport, "again");
+    virtio_transport_unlock(f->driver.transport);
+    assert_int_equal(driver_interrupts(&f->driver), 1); /* told once */
 }
 
 static void test_only_aligned_words(void **state)
@@ -530,6 +545,7 @@ int main(void)
         CASE(test_feature_selectors_out_of_range),
         CASE(test_features_fixed_after_features_ok),
         CASE(test_bits_are_not_taken_back),
+        CASE(test_bits_are_not_traded),
         CASE(test_driver_cannot_set_needs_reset),
         CASE(test_bad_layouts_fail_at_driver_ok),
         CASE(test_size_is_not_cut_to_16_bits),

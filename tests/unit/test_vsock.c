@@ -860,6 +860,39 @@ static void test_data_before_the_answer(void **state)
     close(fd);
 }
 
+static void test_shutdown_before_the_answer(void **state)
+{
+    (void)state;
+    int fd = vsock_guest_host_connect(&guest);
+    write_text(fd, "CONNECT 5000\n");
+    struct vsock_guest_packet packet = expect(VSOCK_OP_REQUEST);
+    send_shutdown(packet.src_port, VSOCK_SHUTDOWN_SEND);
+    (void)expect(VSOCK_OP_RST);
+    assert_end(fd);
+    close(fd);
+}
+
+/* The guest has no receive buffer for the RST that it earned, and goes on all the same: one RST answers all of it. */
+static void test_packets_while_a_reset_waits(void **state)
+{
+    (void)state;
+    int listener = listen_on(HOST_PORT);
+    send_op(VSOCK_OP_REQUEST, HOST_PORT);
+    int stream = take_stream(listener, GUEST_PORT);
+    for (unsigned op = 0; op < 9; op++)
+        if (op != VSOCK_OP_RST)
+            send_op((enum vsock_op)op, HOST_PORT);
+    send_text("more");
+    assert_end(stream);
+    vsock_guest_offer(&guest, 0);
+    vsock_guest_offer(&guest, 1);
+    driver_kick(&guest.driver, VSOCK_QUEUE_RX);
+    (void)expect(VSOCK_OP_RST);
+    expect_nothing();
+    close(stream);
+    close(listener);
+}
+
 static void test_credit_overrun(void **state)
 {
     (void)state;
@@ -904,6 +937,7 @@ static void test_flood_of_connections(void **state)
         vsock_guest_send(&guest, VSOCK_OP_REQUEST, 100000 + i, HOST_PORT, 0, NULL, 0);
         (void)expect(VSOCK_OP_RST);
     }
+    assert_nothing(listener); /* what is refused is not handed to anybody */
     int fd = vsock_guest_host_connect(&guest);
     write_text(fd, "CONNECT 5000\n");
     run();
@@ -1036,6 +1070,8 @@ int main(void)
         CASE(test_payload_longer_than_a_packet),
         CASE(test_data_after_shutdown),
         CASE(test_data_before_the_answer),
+        CASE(test_shutdown_before_the_answer),
+        cmocka_unit_test_setup_teardown(test_packets_while_a_reset_waits, setup_without_buffers, teardown),
         CASE(test_credit_overrun),
         CASE(test_flood_of_connections),
         cmocka_unit_test_setup_teardown(test_flood_of_refusals_without_buffers, setup_without_buffers, teardown),
