@@ -41,6 +41,7 @@ enum {
 };
 
 struct client {
+    const char *directory; /**< of the lab */
     int socket;
     int signals; /**< signalfd */
     int timer;   /**< timerfd: the limit that counts now */
@@ -228,7 +229,7 @@ static void read_socket(struct client *client)
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (length <= 0)
-        leave(STATUS_LAB_FAILED, "the lab went away");
+        leave(STATUS_LAB_FAILED, "the lab went away; %s/console.log may say why", client->directory);
     size_t done = 0;
     while (done < (size_t)length && client->status < 0) {
         size_t used;
@@ -245,7 +246,7 @@ static void write_socket(struct client *client)
     if (written > 0)
         buffer_consume(&client->wire, (size_t)written);
     else if (errno != EAGAIN && errno != EINTR)
-        leave(STATUS_LAB_FAILED, "the lab went away");
+        leave(STATUS_LAB_FAILED, "the lab went away; %s/console.log may say why", client->directory);
 }
 
 static void read_input(struct client *client)
@@ -387,8 +388,8 @@ int main(int argc, char **argv)
     }
     if (argc - optind < 2)
         leave(STATUS_USAGE, "usage: client [-t] [-T S] [-B S] [-e NAME=VALUE]... DIRECTORY COMMAND [ARGUMENT]...");
-    const char *directory = argv[optind];
-    client.socket = connect_port(directory, take_port(directory), client.boot_limit);
+    client.directory = argv[optind];
+    client.socket = connect_port(client.directory, take_port(client.directory), client.boot_limit);
     say_request(&client, &environment, argv + optind + 1);
     int status = run(&client);
     buffer_done(&environment);
