@@ -45,13 +45,16 @@ static int random_name(char name[static TEMP_FILE_NAME_MAX + 1], struct error *e
     return 0;
 }
 
-/* A descriptor of its own for locking: flock(2) belongs to the open file, and @p dir is shared by all threads. */
-static int lock_dir(int dir, struct error *err)
+/*
+ * Locks the directory until the descriptor is closed; @p operation as for flock(2). A descriptor of its own: the lock
+ * belongs to the open file, and @p dir is shared by all threads.
+ */
+static int lock_dir(int dir, int operation, struct error *err)
 {
     cleanup_fd int lock = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock < 0)
         return error_set_errno(err, errno, "cannot open the directory of temporary files");
-    while (flock(lock, LOCK_EX) < 0)
+    while (flock(lock, operation) < 0)
         if (errno != EINTR)
             return error_set_errno(err, errno, "cannot lock the directory of temporary files");
     return steal_fd(&lock);
@@ -59,7 +62,7 @@ static int lock_dir(int dir, struct error *err)
 
 int temp_file_new_named(struct temp_file *file, int dir, struct error *err)
 {
-    cleanup_fd int lock = lock_dir(dir, err);
+    cleanup_fd int lock = lock_dir(dir, LOCK_EX, err);
     if (lock < 0)
         return lock;
 
@@ -181,7 +184,8 @@ static void sweep_one(int dir, const char *name)
 
 void temp_file_sweep(int dir)
 {
-    cleanup_fd int lock = lock_dir(dir, NULL);
+    /* Every start of a container comes by here: it does not wait, another one will sweep. */
+    cleanup_fd int lock = lock_dir(dir, LOCK_EX | LOCK_NB, NULL);
     if (lock < 0)
         return;
     int listed = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
