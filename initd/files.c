@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/cleanup.h"
 #include "base/error.h"
 
 /* Makes every directory that ends before a '/' of @p path, which is written to and restored. */
@@ -23,10 +22,14 @@ static int make_prefixes(char *path, mode_t mode, struct error *err)
 
 int files_make_parents(const char *path, mode_t mode, struct error *err)
 {
-    cleanup_free char *copy = strdup(path);
-    if (!copy || !*copy)
-        return error_set(err, copy ? EINVAL : ENOMEM, "cannot make directories for '%s'", path);
-    return make_prefixes(copy, mode, err);
+    if (!*path)
+        return error_set(err, EINVAL, "cannot make directories for an empty path");
+    char *copy = strdup(path);
+    if (!copy)
+        return error_set(err, ENOMEM, "out of memory for a path");
+    int rc = make_prefixes(copy, mode, err);
+    free(copy);
+    return rc;
 }
 
 int files_make_directories(const char *path, mode_t mode, struct error *err)

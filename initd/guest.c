@@ -236,7 +236,7 @@ static int attach_files(const struct guest *guest, const int *trees, struct erro
 
 int guest_enter_container(const struct guest *guest, struct error *err)
 {
-    int trees[PROTOCOL_FILES_MAX]; /* closed by execve(2) or the process's end */
+    int trees[PROTOCOL_FILES_MAX] = {0}; /* closed by execve(2) or the process's end */
     umask(0);
     int rc = detach_files(guest, trees, err);
     if (rc < 0)

@@ -63,15 +63,14 @@ struct array {
     {                                                                                                                  \
         sizeof(struct type), sizeof(fields) / sizeof(fields)[0], fields                                                \
     }
-#define ARRAY_SHAPE(type, member)                                                                                      \
-    _Static_assert(sizeof((struct type *)0)->member == sizeof(struct array) &&                                         \
-                       offsetof(struct type, member.count) - offsetof(struct type, member) ==                          \
-                           offsetof(struct array, count),                                                              \
+#define ARRAY_SHAPE(type)                                                                                              \
+    _Static_assert(sizeof(struct type) == sizeof(struct array) &&                                                      \
+                       offsetof(struct type, count) == offsetof(struct array, count),                                  \
                    "an array in a message is a pointer and a count")
 
-ARRAY_SHAPE(protocol_configure, mounts);
-ARRAY_SHAPE(protocol_configure, files);
-ARRAY_SHAPE(protocol_start, argv);
+ARRAY_SHAPE(protocol_texts);
+ARRAY_SHAPE(protocol_mounts);
+ARRAY_SHAPE(protocol_files);
 
 static const struct field text_item_fields[] = {{FIELD_TEXT, PROTOCOL_ARGUMENT_MAX, 0, NULL}};
 static const struct record text_item = {sizeof(const char *), 1, text_item_fields};
@@ -313,7 +312,7 @@ static int decode_text(struct reader *in, const struct field *field, const char 
 static int decode_array(struct reader *in, const struct field *field, struct array *array)
 {
     uint32_t count = reader_le32(in);
-    if (in->failed || count > field->max || count > in->left / least_size(field->record))
+    if (in->failed || count > field->max || count * least_size(field->record) > in->left)
         return -EPROTO;
     /* One zeroed record more: the NULL after the last text. */
     uint8_t *items = calloc((size_t)count + 1, field->record->size);

@@ -105,10 +105,22 @@ struct protocol_mount {
     const char *data;
 };
 
+/** Mounts. Decoded: the array is owned by the message. */
+struct protocol_mounts {
+    struct protocol_mount *items;
+    uint32_t count;
+};
+
 /** A file that the runtime owns in a container, such as /etc/hosts: mounted over what the image has there. */
 struct protocol_file {
     const char *target; /**< absolute, in the container's file system */
     struct protocol_bytes contents;
+};
+
+/** Files. Decoded: the array is owned by the message. */
+struct protocol_files {
+    struct protocol_file *items;
+    uint32_t count;
 };
 
 /** host → guest, once, before the first START: what this machine is to be. */
@@ -116,15 +128,9 @@ struct protocol_configure {
     uint64_t realtime_ns; /**< CLOCK_REALTIME of the host, nanoseconds */
     struct protocol_bytes entropy;
     const char *hostname;
-    struct {
-        struct protocol_mount *items;
-        uint32_t count;
-    } mounts;
+    struct protocol_mounts mounts;
     const char *root; /**< where, after the mounts, the container's root file system is */
-    struct {
-        struct protocol_file *items;
-        uint32_t count;
-    } files;
+    struct protocol_files files;
 };
 
 /** Bits of protocol_start.flags. TERMINAL is reserved: a guest of this version refuses it. */

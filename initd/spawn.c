@@ -65,8 +65,10 @@ static int become(const struct user *user, struct error *err)
 static const char **complete_environment(const struct protocol_texts *env, const struct user *user, char **home)
 {
     const char **complete = calloc((size_t)env->count + 2, sizeof *complete);
-    if (!complete || asprintf(home, "HOME=%s", user->home) < 0)
+    if (!complete || asprintf(home, "HOME=%s", user->home) < 0) {
+        free(complete);
         return NULL;
+    }
     if (env->count)
         memcpy(complete, env->items, env->count * sizeof *complete);
     if (!exec_variable(complete, "HOME"))
@@ -112,13 +114,12 @@ static void run_program(const struct guest *guest, const struct protocol_start *
                         struct spawn_failure *failure)
 {
     struct error err = {0};
-    struct user *user = calloc(1, sizeof *user);
+    struct user user;
     char *home = NULL;
     *failure = (struct spawn_failure){.reason = PROTOCOL_START_SYSTEM};
-    int rc = user ? prepare(guest, start, stdio, user, &failure->reason, &err)
-                  : error_set(&err, ENOMEM, "out of memory for a user");
+    int rc = prepare(guest, start, stdio, &user, &failure->reason, &err);
     if (rc == 0) {
-        const char **env = complete_environment(&start->env, user, &home);
+        const char **env = complete_environment(&start->env, &user, &home);
         if (env)
             failure->reason = exec_program(start->argv.items, env, &failure->code);
         else

@@ -104,7 +104,7 @@ static struct span database_span(struct user_database database)
 static bool find_user(struct user *user, struct user_database passwd, bool by_id, uint32_t id, struct span *name)
 {
     struct span rest = database_span(passwd);
-    struct entry entry;
+    struct entry entry = {0};
     while (next_entry(&rest, PASSWD_HOME, &entry)) {
         uint32_t gid;
         if (by_id ? entry.id != id : !span_equal(entry.fields[PASSWD_NAME], *name))
@@ -136,7 +136,7 @@ static bool lists_member(struct span members, struct span name)
 static void add_supplementary_groups(struct user *user, struct user_database group, struct span name)
 {
     struct span rest = database_span(group);
-    struct entry entry;
+    struct entry entry = {0};
     while (user->group_count < USER_GROUPS_MAX && next_entry(&rest, GROUP_FIELDS, &entry))
         if (lists_member(entry.fields[GROUP_MEMBERS], name))
             user->groups[user->group_count++] = entry.id;
@@ -145,7 +145,7 @@ static void add_supplementary_groups(struct user *user, struct user_database gro
 static bool find_group(struct user *user, struct user_database group, struct span name)
 {
     struct span rest = database_span(group);
-    struct entry entry;
+    struct entry entry = {0};
     while (next_entry(&rest, GROUP_MEMBERS, &entry)) {
         if (span_equal(entry.fields[GROUP_NAME], name)) {
             user->gid = entry.id;
@@ -192,23 +192,20 @@ static int resolve_group(struct user *user, struct span text, struct user_databa
 int user_resolve(struct user *out, const char *text, struct user_database passwd, struct user_database group,
                  struct error *err)
 {
-    cleanup_free struct user *user = calloc(1, sizeof *user);
-    if (!user)
-        return error_set(err, ENOMEM, "out of memory for a user");
-    user->home[0] = '/';
+    struct user user = {.home = "/"};
     struct span rest = span_of(text);
     struct span user_text = {text, 0};
     struct span name = {NULL, 0};
     (void)cut(&rest, ':', &user_text);
-    int rc = resolve_user(user, user_text, passwd, &name, err);
+    int rc = resolve_user(&user, user_text, passwd, &name, err);
     if (rc < 0)
         return rc;
     if (rest.length > 0)
-        rc = resolve_group(user, rest, group, err);
+        rc = resolve_group(&user, rest, group, err);
     else if (name.length > 0)
-        add_supplementary_groups(user, group, name);
+        add_supplementary_groups(&user, group, name);
     if (rc == 0)
-        *out = *user;
+        *out = user;
     return rc;
 }
 

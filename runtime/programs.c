@@ -49,10 +49,11 @@ int program_find(enum program program, char path[static PATH_MAX], struct error 
     char directory[PATH_MAX];
     const char *override = getenv(programs[program].variable);
     if (override && *override) {
-        if (strlen(override) >= PATH_MAX || access(override, programs[program].access) < 0)
+        size_t size = strlen(override) + 1;
+        if (size > PATH_MAX || access(override, programs[program].access) < 0)
             return error_set(err, ENOENT, "%s is not there: %s names '%s'", programs[program].description,
                              programs[program].variable, override);
-        strcpy(path, override);
+        memcpy(path, override, size);
         return 0;
     }
     int rc = own_directory(directory, err);

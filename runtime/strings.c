@@ -11,40 +11,45 @@
 
 enum { FIRST_CAPACITY = 16 };
 
-/* Appends a string that the list owns from here on; NULL stands for memory that ran out. */
-static int add_owned(struct strings *strings, char *owned, struct error *err)
+static int out_of_memory(struct error *err)
 {
-    if (owned && strings->count + 1 >= strings->capacity) {
-        size_t capacity = strings->capacity ? strings->capacity * 2 : FIRST_CAPACITY;
-        char **items = reallocarray(strings->items, capacity, sizeof *items);
-        if (!items) {
-            free(owned);
-            owned = NULL;
-        } else {
-            strings->items = items;
-            strings->capacity = capacity;
-        }
+    return error_set(err, ENOMEM, "out of memory for a list of strings");
+}
+
+/* Makes room for one more, and for the NULL after it. */
+static int reserve(struct strings *strings, struct error *err)
+{
+    if (strings->count + 1 < strings->capacity)
+        return 0;
+    size_t capacity = strings->capacity ? strings->capacity * 2 : FIRST_CAPACITY;
+    char **items = reallocarray(strings->items, capacity, sizeof *items);
+    if (!items)
+        return out_of_memory(err);
+    strings->items = items;
+    strings->capacity = capacity;
+    return 0;
+}
+
+int strings_add_format(struct strings *strings, struct error *err, const char *format, ...)
+{
+    int rc = reserve(strings, err);
+    if (rc < 0)
+        return rc;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vasprintf(&strings->items[strings->count], format, arguments);
+    va_end(arguments);
+    if (length < 0) {
+        strings->items[strings->count] = NULL;
+        return out_of_memory(err);
     }
-    if (!owned)
-        return error_set(err, ENOMEM, "out of memory for a list of strings");
-    strings->items[strings->count++] = owned;
-    strings->items[strings->count] = NULL;
+    strings->items[++strings->count] = NULL;
     return 0;
 }
 
 int strings_add(struct strings *strings, const char *text, struct error *err)
 {
-    return add_owned(strings, strdup(text), err);
-}
-
-int strings_add_format(struct strings *strings, struct error *err, const char *format, ...)
-{
-    char *text;
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    return add_owned(strings, length < 0 ? NULL : text, err);
+    return strings_add_format(strings, err, "%s", text);
 }
 
 static size_t find_variable(const struct strings *strings, const char *name, size_t length)
@@ -62,7 +67,7 @@ int strings_set_variable(struct strings *strings, const char *assignment, struct
         return strings_add(strings, assignment, err);
     char *copy = strdup(assignment);
     if (!copy)
-        return error_set(err, ENOMEM, "out of memory for a list of strings");
+        return out_of_memory(err);
     free(strings->items[i]);
     strings->items[i] = copy;
     return 0;

@@ -47,9 +47,10 @@ static void accept_listener(int listen_fd)
     for (size_t i = 0; fd >= 0 && i < sizeof line - 1; i++)
         if (read(fd, &line[i], 1) != 1 || line[i] == '\n')
             break;
-    uint32_t port;
-    if (sscanf(line, "LISTEN %u\n", &port) != 1)
+    static const char verb[] = "LISTEN ";
+    if (strncmp(line, verb, sizeof verb - 1) != 0)
         die("not a LISTEN line");
+    uint32_t port = (uint32_t)strtoul(line + sizeof verb - 1, NULL, 10);
     int length = snprintf(answer, sizeof answer, "OK %u\n", port);
     if (fd_send(fd, answer, (size_t)length, -1) < 0)
         die("cannot answer");

@@ -65,7 +65,7 @@ static void pieces(void **state)
 {
     (void)state;
     struct ends ends;
-    const struct protocol_message *got;
+    const struct protocol_message *got = NULL;
     struct buffer frame = BUFFER_INIT(4096);
     connect_ends(&ends);
     assert_int_equal(
@@ -75,7 +75,9 @@ static void pieces(void **state)
         assert_int_equal(channel_receive(&ends.host, NULL), 1);
         assert_int_equal(channel_next(&ends.host, &got, NULL), i + 1 == frame.length);
     }
-    assert_string_equal(got->error.text, "no luck");
+    assert_non_null(got);
+    if (got) /* the analysers do not know that the assertion leaves */
+        assert_string_equal(got->error.text, "no luck");
     buffer_done(&frame);
     done(&ends);
 }

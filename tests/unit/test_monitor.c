@@ -51,13 +51,15 @@ static void make_spec(struct process_spec *spec)
 
 static void run_monitor(const char *scenario, const char *directory, struct result *result)
 {
+    char own[PATH_MAX];
     char executable[PATH_MAX];
     struct container container = CONTAINER_NONE;
     struct process_spec spec;
     struct run_timeline timeline = {0};
-    ssize_t length = readlink("/proc/self/exe", executable, sizeof executable - 32);
-    executable[length > 0 ? length : 0] = 0;
-    strcpy(strrchr(executable, '/'), "/fake_vmm");
+    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 32);
+    own[length > 0 ? length : 0] = 0;
+    *strrchr(own, '/') = 0;
+    snprintf(executable, sizeof executable, "%s/fake_vmm", own);
     setenv("HULL_RUN", directory, 1);
     int tmp = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int kernel = open("/dev/null", O_RDONLY | O_CLOEXEC);

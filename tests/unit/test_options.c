@@ -140,9 +140,10 @@ static void too_many(void **state)
     static char *argv[2 * OPTION_LIST_MAX + 4];
     char option[] = "-e";
     char value[] = "A=1";
+    size_t argc = 0;
     for (int i = 0; i <= OPTION_LIST_MAX; i++) {
-        argv[2 * i] = option;
-        argv[2 * i + 1] = value;
+        argv[argc++] = option;
+        argv[argc++] = value;
     }
     assert_int_equal(options_parse(options, &values, argv, 2 * OPTION_LIST_MAX, true, NULL), 0);
     assert_int_equal(values.env.count, OPTION_LIST_MAX);

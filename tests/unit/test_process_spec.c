@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,11 +49,10 @@ static struct image_config bare_image(void)
 static const char *joined(const struct strings *strings)
 {
     static char text[1024];
+    size_t used = 0;
     text[0] = 0;
-    for (size_t i = 0; i < strings->count; i++) {
-        strcat(text, strings->items[i]);
-        strcat(text, " ");
-    }
+    for (size_t i = 0; i < strings->count && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s ", strings->items[i]);
     return text;
 }
 

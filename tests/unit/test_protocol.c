@@ -225,7 +225,7 @@ static char *text_of(size_t length)
 static void text_limits(void **state)
 {
     (void)state;
-    const size_t lengths[] = {PROTOCOL_USER_MAX, PROTOCOL_USER_MAX + 1, PROTOCOL_TO_GUEST_MAX * 2};
+    const size_t lengths[] = {PROTOCOL_USER_MAX, PROTOCOL_USER_MAX + 1, (size_t)PROTOCOL_TO_GUEST_MAX * 2};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         char *text = text_of(lengths[i]);
         struct protocol_message message = some_start();

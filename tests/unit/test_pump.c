@@ -98,7 +98,7 @@ static void pressure(void **state)
         written += n > 0 ? (size_t)n : 0;
         idle = turn(fixture) == 0 && n < 0 ? idle + 1 : 0;
     }
-    assert_true(written <= 4 * PUMP_BUFFER_SIZE);
+    assert_true(written <= 4 * (size_t)PUMP_BUFFER_SIZE);
     /* The writer goes away meanwhile: neither busy waiting nor loss. */
     fd_close(&fixture->in);
     assert_int_equal(turn(fixture), 0);

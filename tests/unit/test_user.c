@@ -136,7 +136,7 @@ static void limits(void **state)
 {
     (void)state;
     struct user user;
-    size_t size = (USER_GROUPS_MAX + 50) * 16;
+    size_t size = ((size_t)USER_GROUPS_MAX + 50) * 16;
     char *groups = malloc(size);
     assert_non_null(groups);
     size_t used = 0;
@@ -146,7 +146,7 @@ static void limits(void **state)
     assert_int_equal(user.group_count, USER_GROUPS_MAX);
     free(groups);
 
-    char *line = malloc(USER_HOME_MAX * 2);
+    char *line = malloc((size_t)USER_HOME_MAX * 2);
     assert_non_null(line);
     int prefix = snprintf(line, 64, "far:x:1:1::");
     memset(line + prefix, '/', USER_HOME_MAX);

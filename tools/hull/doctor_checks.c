@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -234,15 +235,16 @@ static void look_at_memory(struct doctor_finding *finding)
 {
     FILE *meminfo = fopen("/proc/meminfo", "re");
     char line[128];
-    uint64_t available = 0;
+    static const char name[] = "MemAvailable:";
+    uint64_t available = 0; /* KiB */
     char overcommit[8];
     while (meminfo && fgets(line, sizeof line, meminfo))
-        if (sscanf(line, "MemAvailable: %" SCNu64, &available) == 1)
-            break;
+        if (strncmp(line, name, sizeof name - 1) == 0)
+            available = strtoull(line + sizeof name - 1, NULL, 10);
     if (meminfo)
         fclose(meminfo);
     read_line("/proc/sys/vm/overcommit_memory", overcommit, sizeof overcommit);
-    bool enough = available >= 256 * 1024;
+    bool enough = available >= UINT64_C(256) * 1024;
     found(finding, enough ? DOCTOR_OK : DOCTOR_ABSENT, "%" PRIu64 " MiB available, overcommit mode %s",
           available / 1024, overcommit);
     if (!enough)

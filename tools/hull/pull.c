@@ -26,7 +26,7 @@ static int run(void *values, char **operands, int count, struct error *err)
     (void)count;
     const struct values *asked = values;
     struct reference reference;
-    struct store *store;
+    struct store *store = NULL;
     struct digest manifest;
     char text[DIGEST_TEXT_MAX];
     char name[REFERENCE_TEXT_MAX];
