@@ -348,6 +348,12 @@ static int open_archive(struct application *apply)
     return 0;
 }
 
+/* Names that the locale cannot show are fine, their bytes are what counts. Whatever else was ignored is not. */
+static bool is_sound(struct application *apply, int status)
+{
+    return status == ARCHIVE_OK || (status == ARCHIVE_WARN && archive_errno(apply->archive) == EILSEQ);
+}
+
 static int apply_entries(struct application *apply)
 {
     for (;;) {
@@ -355,13 +361,12 @@ static int apply_entries(struct application *apply)
         int status = archive_read_next_header(apply->archive, &entry);
         if (status == ARCHIVE_EOF)
             return 0;
-        /* A warning is about a conversion of names that is not wanted here: the bytes are what counts. */
         if (status != ARCHIVE_OK && status != ARCHIVE_WARN)
             return archive_failed(apply);
         const char *path = archive_entry_pathname(entry);
         if (!path)
             return error_set(apply->err, EBADMSG, "an entry of the tar archive has no name");
-        int rc = apply_entry(apply, entry, path);
+        int rc = is_sound(apply, status) ? apply_entry(apply, entry, path) : archive_failed(apply);
         if (rc < 0)
             return error_context(apply->err, as_layer_fault(apply->err, rc), "entry '%s'", path);
     }

@@ -75,7 +75,8 @@ static int descend(struct walk *walk, struct component component)
         return rc;
     if (++walk->steps > TREE_STEPS_MAX)
         return error_set(walk->err, EBADMSG, "more than %d directories on the way", TREE_STEPS_MAX);
-    struct tree_entry *entry = tree_lookup(walk->tree, walk->directory, component.name, component.length, false);
+    struct tree_entry *entry =
+        tree_lookup(walk->tree, walk->directory, component.name, component.length, walk->mode == TREE_PATH_FIND);
     if (!entry && walk->mode == TREE_PATH_FIND)
         return -ENOENT;
     if (!entry)

@@ -27,8 +27,10 @@ struct tree_location {
 };
 
 enum tree_path_mode {
-    TREE_PATH_FIND,   /**< a missing directory on the way is -ENOENT, without words */
-    TREE_PATH_CREATE, /**< it is created, with the attributes of tree_imply_directory() */
+    /** A missing directory on the way is -ENOENT, without words; one that the layer has whited out is still there. */
+    TREE_PATH_FIND,
+    /** A missing directory is created, with the attributes of tree_imply_directory(). */
+    TREE_PATH_CREATE,
 };
 
 /**

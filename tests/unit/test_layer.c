@@ -389,8 +389,10 @@ static void test_links_to_what_is_whited_out(void **state)
     ADD(.name = "d/.wh.a");
     ADD(.name = ".wh.e");
     ADD(.name = "after", .type = '1', .link = "e");
+    ADD(.name = "d/.wh.sub");
+    ADD(.name = "inside", .type = '1', .link = "d/sub/c");
     apply();
-    assert_tree("d/;d/b=b;d/sub/;d/sub/c=c;before=a;after=e;");
+    assert_tree("d/;d/b=b;before=a;after=e;inside=c;");
     assert_int_equal(layers_find(&layers, "after")->inode->links, 1);
 }
 
@@ -503,6 +505,9 @@ static void test_damaged_archives(void **state)
     tar.length = 512 + 3;     /* then only zeros follow: the end of the archive in the middle of a file */
     tar.bytes[124 + 9] = '7'; /* its size */
     assert_refused("damaged", "");
+    ADD(.name = "pax", .type = 'x', .content = "no record");
+    ADD(.name = "f");
+    assert_refused("'f'", "damaged: Ignoring malformed pax");
     buffer_append_format(&tar, "no tar at all, but text that is long enough to be looked at %0600d", 1);
     assert_refused("damaged", "");
 }
