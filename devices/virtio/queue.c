@@ -312,22 +312,44 @@ bool virtio_queue_should_interrupt(struct virtio_queue *queue)
 /* ---- the bytes of a chain
  * -------------------------------------------------------------------------------------------- */
 
+/** A walk over a part of some spans. */
+struct cursor {
+    const struct iovec *span;
+    size_t skip; /* bytes of the span that lie before the part */
+    size_t left;
+};
+
+static bool cursor_set(struct cursor *cursor, const struct iovec *spans, uint32_t total, uint32_t offset, size_t length)
+{
+    *cursor = (struct cursor){.span = spans, .skip = offset, .left = length};
+    return checked_range_within(offset, length, total);
+}
+
+/* The next piece that lies in one span; none left: its iov_len is 0. */
+static struct iovec cursor_next(struct cursor *cursor)
+{
+    if (!cursor->left)
+        return (struct iovec){.iov_base = NULL, .iov_len = 0};
+    for (; cursor->skip >= cursor->span->iov_len; cursor->span++)
+        cursor->skip -= cursor->span->iov_len;
+    size_t rest = cursor->span->iov_len - cursor->skip;
+    struct iovec piece = {.iov_base = (uint8_t *)cursor->span->iov_base + cursor->skip,
+                          .iov_len = rest < cursor->left ? rest : cursor->left};
+    cursor->left -= piece.iov_len;
+    cursor->skip = 0;
+    cursor->span++;
+    return piece;
+}
+
 static unsigned cut_spans(const struct iovec *from, uint32_t total, uint32_t offset, uint32_t length,
                           struct iovec *spans)
 {
-    if (!checked_range_within(offset, length, total))
-        return 0;
+    struct cursor cursor;
     unsigned count = 0;
-    for (size_t skip = offset, left = length; left; from++) {
-        if (skip >= from->iov_len) {
-            skip -= from->iov_len;
-            continue;
-        }
-        size_t take = from->iov_len - skip < left ? from->iov_len - skip : left;
-        spans[count++] = (struct iovec){.iov_base = (uint8_t *)from->iov_base + skip, .iov_len = take};
-        left -= take;
-        skip = 0;
-    }
+    if (!cursor_set(&cursor, from, total, offset, length))
+        return 0;
+    for (struct iovec piece; (piece = cursor_next(&cursor)).iov_len; count++)
+        spans[count] = piece;
     return count;
 }
 
@@ -341,35 +363,24 @@ unsigned virtio_chain_writable(const struct virtio_chain *chain, uint32_t offset
     return cut_spans(chain->spans + chain->readable_count, chain->writable_length, offset, length, spans);
 }
 
-/* Walks the spans as cut_spans() does, without an array of them: for headers and status bytes. */
-static bool copy_bytes(const struct iovec *span, uint32_t total, uint32_t offset, size_t length, uint8_t *out,
-                       const uint8_t *in)
-{
-    if (!checked_range_within(offset, length, total))
-        return false;
-    for (size_t skip = offset, done = 0; done < length; span++) {
-        if (skip >= span->iov_len) {
-            skip -= span->iov_len;
-            continue;
-        }
-        size_t take = span->iov_len - skip < length - done ? span->iov_len - skip : length - done;
-        uint8_t *shared = (uint8_t *)span->iov_base + skip;
-        if (out)
-            memcpy(out + done, shared, take);
-        else
-            memcpy(shared, in + done, take);
-        done += take;
-        skip = 0;
-    }
-    return true;
-}
-
 bool virtio_chain_read(const struct virtio_chain *chain, uint32_t offset, void *bytes, size_t length)
 {
-    return copy_bytes(chain->spans, chain->readable_length, offset, length, bytes, NULL);
+    struct cursor cursor;
+    if (!cursor_set(&cursor, chain->spans, chain->readable_length, offset, length))
+        return false;
+    uint8_t *to = bytes;
+    for (struct iovec piece; (piece = cursor_next(&cursor)).iov_len; to += piece.iov_len)
+        memcpy(to, piece.iov_base, piece.iov_len);
+    return true;
 }
 
 bool virtio_chain_write(const struct virtio_chain *chain, uint32_t offset, const void *bytes, size_t length)
 {
-    return copy_bytes(chain->spans + chain->readable_count, chain->writable_length, offset, length, NULL, bytes);
+    struct cursor cursor;
+    if (!cursor_set(&cursor, chain->spans + chain->readable_count, chain->writable_length, offset, length))
+        return false;
+    const uint8_t *from = bytes;
+    for (struct iovec piece; (piece = cursor_next(&cursor)).iov_len; from += piece.iov_len)
+        memcpy(piece.iov_base, from, piece.iov_len);
+    return true;
 }

@@ -237,9 +237,9 @@ int virtio_transport_new(struct virtio_transport **out, const struct virtio_devi
     transport->loop = loop;
     transport->irq_fd = irq_fd;
     pthread_mutex_init(&transport->lock, NULL);
-    for (uint16_t i = 0; i < VIRTIO_QUEUES_MAX; i++)
+    for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
         transport->control[i] = (struct transport_queue){
-            .source = {.fd = -1, .ready = kicked}, .kick_fd = -1, .index = i, .transport = transport};
+            .source = {.fd = -1, .ready = kicked}, .kick_fd = -1, .index = (uint16_t)i, .transport = transport};
     reset(transport);
     int rc = watch_kicks(transport, err);
     if (rc < 0) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "devices/virtio/vsock_internal.h"
@@ -277,9 +278,10 @@ static void vsock_notify(void *device, uint16_t index)
 static void vsock_read_config(void *device, uint32_t offset, void *data, uint32_t length)
 {
     const struct vsock *vsock = device;
-    const le64 guest_cid = le64_from(vsock->guest_cid);
+    uint8_t config[sizeof(le64)];
+    store_le64(config, vsock->guest_cid);
     for (uint32_t i = 0; i < length; i++)
-        ((uint8_t *)data)[i] = offset + i < sizeof guest_cid ? ((const uint8_t *)&guest_cid)[offset + i] : 0;
+        ((uint8_t *)data)[i] = offset + i < sizeof config ? config[offset + i] : 0;
 }
 
 static void vsock_activate(void *device, uint64_t features, struct virtio_queue *queues,
@@ -335,21 +337,18 @@ const struct virtio_device_ops virtio_vsock_ops = {
 
 int virtio_vsock_new(void **device, uint32_t guest_cid, int listen_fd, struct event_loop *loop, struct error *err)
 {
-    int rc = 0;
-    struct vsock *vsock = NULL;
+    cleanup_fd int owned = listen_fd;
     if (guest_cid < VSOCK_CID_GUEST_MIN || guest_cid == UINT32_MAX)
-        rc = error_set(err, EINVAL, "a guest's vsock address must be %d to %u, not %u", VSOCK_CID_GUEST_MIN,
-                       UINT32_MAX - 1, guest_cid);
-    else if ((rc = fd_set_nonblocking(listen_fd, 1)) < 0)
-        rc = error_set_errno(err, -rc, "cannot use the vsock's listening socket");
-    else if (!(vsock = calloc(1, sizeof *vsock)))
-        rc = error_set(err, ENOMEM, "out of memory for a vsock device");
-    if (rc < 0) {
-        fd_close(&listen_fd);
-        return rc;
-    }
+        return error_set(err, EINVAL, "a guest's vsock address must be %d to %u, not %u", VSOCK_CID_GUEST_MIN,
+                         UINT32_MAX - 1, guest_cid);
+    int rc = fd_set_nonblocking(listen_fd, 1);
+    if (rc < 0)
+        return error_set_errno(err, -rc, "cannot use the vsock's listening socket");
+    struct vsock *vsock = calloc(1, sizeof *vsock);
+    if (!vsock)
+        return error_set(err, ENOMEM, "out of memory for a vsock device");
     vsock->guest_cid = guest_cid;
-    vsock->listen_fd = listen_fd;
+    vsock->listen_fd = steal_fd(&owned);
     vsock->loop = loop;
     vsock->next_host_port = VSOCK_HOST_PORT_FIRST;
     vsock_connections_init(vsock);

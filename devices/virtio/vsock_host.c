@@ -260,7 +260,7 @@ struct vsock_connection *vsock_host_connect(struct vsock *vsock, uint32_t guest_
     struct vsock_connection *connection = vsock_connection_new(vsock, guest_port, host_port, ours, VSOCK_ESTABLISHED);
     if (!connection)
         return NULL;
-    ours = -1;
+    (void)steal_fd(&ours);
     uint8_t port[4];
     store_le32(port, guest_port);
     if (fd_send(listener->fd, port, sizeof port, theirs) < 0) {

@@ -23,7 +23,7 @@
 static void power_off(void)
 {
     if (ioperm(0x600, 1, 1) == 0)
-        __asm__ volatile("outb %0, %1" : : "a"((uint8_t)0x34), "Nd"((uint16_t)0x600));
+        __asm__ volatile("outb %0, %1" : : "a"((uint8_t)0x34), "d"((uint16_t)0x600));
     reboot(RB_AUTOBOOT);
 }
 

@@ -110,7 +110,7 @@ void driver_setup_queue(struct virtio_driver *driver, uint16_t index, uint16_t s
 {
     driver->queues[index] = (struct driver_queue){
         .size = size,
-        .descriptors = driver_alloc(driver, size * 16u, 16),
+        .descriptors = driver_alloc(driver, (size_t)size * 16, 16),
         .available = driver_alloc(driver, 6 + size * 2u, 2),
         .used = driver_alloc(driver, 6 + size * 8u, 4),
     };
@@ -143,7 +143,7 @@ void *driver_at(struct virtio_driver *driver, uint64_t address)
 void driver_table_entry(struct virtio_driver *driver, uint64_t table, uint16_t number, uint64_t address,
                         uint32_t length, uint16_t flags, uint16_t next)
 {
-    uint8_t *entry = (uint8_t *)driver_at(driver, table) + number * 16u;
+    uint8_t *entry = (uint8_t *)driver_at(driver, table) + (size_t)number * 16;
     store_le64(entry, address);
     store_le32(entry + 8, length);
     store_le16(entry + 12, flags);
@@ -160,7 +160,7 @@ void driver_offer(struct virtio_driver *driver, uint16_t index, uint16_t head)
 {
     struct driver_queue *queue = &driver->queues[index];
     uint8_t *available = driver_at(driver, queue->available);
-    store_le16(available + 4 + queue->available_index % queue->size * 2u, head);
+    store_le16(available + 4 + (size_t)(queue->available_index % queue->size) * 2, head);
     driver_set_avail_index(driver, index, (uint16_t)(queue->available_index + 1));
 }
 
@@ -200,7 +200,7 @@ bool driver_used(struct virtio_driver *driver, uint16_t index, uint32_t *head, u
     const uint8_t *used = driver_at(driver, queue->used);
     if (load_le16(used + 2) == queue->used_seen)
         return false;
-    const uint8_t *element = used + 4 + queue->used_seen++ % queue->size * 8u;
+    const uint8_t *element = used + 4 + (size_t)(queue->used_seen++ % queue->size) * 8;
     *head = load_le32(element);
     *length = load_le32(element + 4);
     return true;
@@ -215,13 +215,13 @@ uint64_t driver_interrupts(struct virtio_driver *driver)
 void driver_set_used_event(struct virtio_driver *driver, uint16_t index, uint16_t event)
 {
     const struct driver_queue *queue = &driver->queues[index];
-    store_le16((uint8_t *)driver_at(driver, queue->available) + 4 + queue->size * 2u, event);
+    store_le16((uint8_t *)driver_at(driver, queue->available) + 4 + (size_t)queue->size * 2, event);
 }
 
 uint16_t driver_avail_event(struct virtio_driver *driver, uint16_t index)
 {
     const struct driver_queue *queue = &driver->queues[index];
-    return load_le16((uint8_t *)driver_at(driver, queue->used) + 4 + queue->size * 8u);
+    return load_le16((uint8_t *)driver_at(driver, queue->used) + 4 + (size_t)queue->size * 8);
 }
 
 void driver_set_avail_flags(struct virtio_driver *driver, uint16_t index, uint16_t flags)

@@ -49,11 +49,11 @@ void vsock_guest_start(struct vsock_guest *guest, unsigned rx_buffers)
 {
     driver_start(&guest->driver, VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC, QUEUE_SIZE);
     if (!guest->tx) {
-        guest->rx_first = driver_alloc(&guest->driver, GUEST_RX_BUFFERS * GUEST_RX_SIZE, 4096);
-        guest->tx = driver_alloc(&guest->driver, 2 * GUEST_TX_MAX, 4096);
+        guest->rx_first = driver_alloc(&guest->driver, (size_t)GUEST_RX_BUFFERS * GUEST_RX_SIZE, 4096);
+        guest->tx = driver_alloc(&guest->driver, (size_t)2 * GUEST_TX_MAX, 4096);
     }
-    for (uint16_t i = 0; i < rx_buffers; i++)
-        vsock_guest_offer(guest, i);
+    for (unsigned i = 0; i < rx_buffers; i++)
+        vsock_guest_offer(guest, (uint16_t)i);
     driver_write(&guest->driver, MMIO_QUEUE_NOTIFY, VSOCK_QUEUE_RX);
 }
 

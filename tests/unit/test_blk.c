@@ -19,6 +19,7 @@
 #include "tests/support/virtio_driver.h"
 
 enum { SECTOR = 512, SECTORS = 64, QUEUE_SIZE = 64 };
+enum { TWO_SECTORS = 2 * SECTOR, THREE_SECTORS = 3 * SECTOR, IMAGE_SIZE = SECTORS * SECTOR };
 enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, DISCARD = 11, WRITE_ZEROES = 13 };
 enum { OK = 0, IOERR = 1, UNSUPP = 2, UNTOUCHED = 0xee };
 enum { ALL_FEATURES = -1 };
@@ -69,7 +70,7 @@ static struct fixture fixture;
 static int setup(void **state)
 {
     memset(&fixture, 0, sizeof fixture);
-    make_image(&fixture, SECTORS * SECTOR);
+    make_image(&fixture, IMAGE_SIZE);
     attach(&fixture, false, (uint64_t)ALL_FEATURES);
     *state = &fixture;
     return 0;
@@ -78,7 +79,7 @@ static int setup(void **state)
 static int setup_readonly(void **state)
 {
     memset(&fixture, 0, sizeof fixture);
-    make_image(&fixture, SECTORS * SECTOR);
+    make_image(&fixture, IMAGE_SIZE);
     attach(&fixture, true, (uint64_t)ALL_FEATURES);
     *state = &fixture;
     return 0;
@@ -87,7 +88,7 @@ static int setup_readonly(void **state)
 static int setup_plain(void **state)
 {
     memset(&fixture, 0, sizeof fixture);
-    make_image(&fixture, SECTORS * SECTOR);
+    make_image(&fixture, IMAGE_SIZE);
     attach(&fixture, false, 0);
     *state = &fixture;
     return 0;
@@ -131,7 +132,7 @@ static uint8_t request(struct fixture *f, uint32_t type, uint64_t sector, uint32
 
 static void put_range(struct fixture *f, unsigned index, uint64_t sector, uint32_t sectors, uint32_t flags)
 {
-    uint8_t *range = (uint8_t *)driver_at(&f->driver, f->data) + index * 16u;
+    uint8_t *range = (uint8_t *)driver_at(&f->driver, f->data) + (size_t)index * 16;
     store_le64(range, sector);
     store_le32(range + 8, sectors);
     store_le32(range + 12, flags);
@@ -174,8 +175,8 @@ static void test_read(void **state)
     struct fixture *f = *state;
     assert_int_equal(request(f, IN, 3, 2 * SECTOR, true), OK);
     const uint8_t *data = driver_at(&f->driver, f->data);
-    for (size_t i = 0; i < 2 * SECTOR; i++)
-        assert_int_equal(data[i], pattern(3 * SECTOR + i));
+    for (size_t i = 0; i < TWO_SECTORS; i++)
+        assert_int_equal(data[i], pattern(THREE_SECTORS + i));
     assert_int_equal(driver_interrupts(&f->driver), 1);
     assert_int_equal(request(f, IN, SECTORS - 1, SECTOR, true), OK);
 }
@@ -183,7 +184,7 @@ static void test_read(void **state)
 static void test_write(void **state)
 {
     struct fixture *f = *state;
-    memset(driver_at(&f->driver, f->data), 0, 3 * SECTOR);
+    memset(driver_at(&f->driver, f->data), 0, THREE_SECTORS);
     assert_int_equal(request(f, OUT, 5, 3 * SECTOR, false), OK);
     assert_zero_between(f, 5, 8);
     assert_int_equal(request(f, OUT, SECTORS - 1, SECTOR, false), OK);

@@ -13,6 +13,7 @@
 #include "tests/support/virtio_driver.h"
 
 enum { SIZE = 8, BUFFER = 64 };
+static const size_t DESCRIPTOR = 16; /* bytes */
 
 /* A queue in guest memory without a transport around it. */
 struct fixture {
@@ -36,7 +37,7 @@ static int setup(void **state)
     driver_init(&f->driver);
     struct driver_queue *q = &f->driver.queues[0];
     q->size = SIZE;
-    q->descriptors = driver_alloc(&f->driver, SIZE * 16, 16);
+    q->descriptors = driver_alloc(&f->driver, SIZE * DESCRIPTOR, 16);
     q->available = driver_alloc(&f->driver, 6 + SIZE * 2, 2);
     q->used = driver_alloc(&f->driver, 6 + SIZE * 8, 4);
     f->buffer = driver_alloc(&f->driver, BUFFER, 8);
@@ -132,7 +133,7 @@ static void test_bytes_of_a_chain(void **state)
 static void test_indirect(void **state)
 {
     struct fixture *f = *state;
-    uint64_t table = driver_alloc(&f->driver, 3 * 16, 16);
+    uint64_t table = driver_alloc(&f->driver, 3 * DESCRIPTOR, 16);
     driver_table_entry(&f->driver, table, 0, f->buffer, 8, DESC_NEXT, 2);
     driver_table_entry(&f->driver, table, 2, f->buffer + 8, 8, DESC_NEXT | DESC_WRITE, 1);
     driver_table_entry(&f->driver, table, 1, f->buffer + 16, 8, DESC_WRITE, 0);
@@ -293,7 +294,7 @@ static void test_addresses_refused(void **state)
     struct fixture *f = *state;
     const uint64_t end = DRIVER_RAM_BASE + DRIVER_RAM_SIZE;
     /* Misaligned by the smallest step; no RAM; all but the last byte in RAM; an address whose end overflows. */
-    const uint64_t descriptors[] = {f->layout.descriptor_table + 8, 0, end - SIZE * 16 + 16, UINT64_MAX - 15};
+    const uint64_t descriptors[] = {f->layout.descriptor_table + 8, 0, end - SIZE * DESCRIPTOR + 16, UINT64_MAX - 15};
     const uint64_t available[] = {f->layout.available_ring + 1, 0, end - (6 + SIZE * 2) + 2, UINT64_MAX - 1};
     const uint64_t used[] = {f->layout.used_ring + 2, 0, end - (6 + SIZE * 8) + 2, UINT64_MAX - 3};
     for (size_t i = 0; i < 4; i++) {
@@ -347,7 +348,7 @@ static void test_loop_of_empty_descriptors(void **state)
 static void test_loop_in_indirect_table(void **state)
 {
     struct fixture *f = *state;
-    uint64_t table = driver_alloc(&f->driver, 2 * 16, 16);
+    uint64_t table = driver_alloc(&f->driver, 2 * DESCRIPTOR, 16);
     driver_table_entry(&f->driver, table, 0, f->buffer, 4, DESC_NEXT, 1);
     driver_table_entry(&f->driver, table, 1, f->buffer, 4, DESC_NEXT, 0);
     driver_descriptor(&f->driver, 0, 0, table, 2 * 16, DESC_INDIRECT, 0);
@@ -359,9 +360,9 @@ static void test_loop_in_indirect_table(void **state)
 static void test_too_many_spans(void **state)
 {
     struct fixture *f = *state;
-    uint64_t table = driver_alloc(&f->driver, VIRTIO_QUEUE_SIZE_MAX * 16, 16);
-    for (uint16_t i = 0; i < VIRTIO_QUEUE_SIZE_MAX; i++)
-        driver_table_entry(&f->driver, table, i, f->buffer, 1, i + 1 < VIRTIO_QUEUE_SIZE_MAX ? DESC_NEXT : 0,
+    uint64_t table = driver_alloc(&f->driver, VIRTIO_QUEUE_SIZE_MAX * DESCRIPTOR, 16);
+    for (unsigned i = 0; i < VIRTIO_QUEUE_SIZE_MAX; i++)
+        driver_table_entry(&f->driver, table, (uint16_t)i, f->buffer, 1, i + 1 < VIRTIO_QUEUE_SIZE_MAX ? DESC_NEXT : 0,
                            (uint16_t)(i + 1));
     driver_descriptor(&f->driver, 0, 1, table, VIRTIO_QUEUE_SIZE_MAX * 16, DESC_INDIRECT, 0);
     driver_offer(&f->driver, 0, 1);

@@ -10,6 +10,8 @@
 #include "devices/virtio/rng.h"
 #include "tests/support/virtio_driver.h"
 
+enum { LARGE = 3 * VIRTIO_RNG_REQUEST_MAX };
+
 static struct virtio_driver driver;
 
 static int setup(void **state)
@@ -60,8 +62,8 @@ static void test_fills_every_span(void **state)
 static void test_large_request_is_cut(void **state)
 {
     (void)state;
-    uint64_t buffer = driver_alloc(&driver, 3 * VIRTIO_RNG_REQUEST_MAX, 8);
-    driver_submit(&driver, 0, &(struct driver_span){buffer, 3 * VIRTIO_RNG_REQUEST_MAX, true}, 1);
+    uint64_t buffer = driver_alloc(&driver, LARGE, 8);
+    driver_submit(&driver, 0, &(struct driver_span){buffer, LARGE, true}, 1);
     driver_kick(&driver, 0);
     uint32_t head, length;
     assert_true(driver_used(&driver, 0, &head, &length));
