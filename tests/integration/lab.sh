@@ -29,7 +29,7 @@ status_of() {
 }
 emulators() { pgrep -fc "^qemu-system.*path=$work" || true; }
 
-echo 1..23
+echo 1..25
 
 # ---- one by itself ---------------------------------------------------------------------------------------------------
 check 'a run without a warm lab finds /dev/kvm' status_of 0 lab run -- test -c /dev/kvm
@@ -44,6 +44,9 @@ cold_signal() {
 	[[ $got -ne 0 ]] && is "$(emulators)" 0
 }
 check 'ended by a signal it leaves no emulator either' cold_signal
+no_start() { HULL_LAB_MEMORY=none timeout 20 tools/lab/lab run -- true; }
+check 'an emulator that does not start is told at once' status_of 125 no_start
+check 'it leaves no file' is "$(find "$work" -mindepth 1 ! -name stderr)" ''
 
 # ---- a warm one ------------------------------------------------------------------------------------------------------
 check 'up' lab up

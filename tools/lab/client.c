@@ -116,6 +116,17 @@ static int take_port(const char *directory)
     return number;
 }
 
+/* The emulator holds the lock of this file from before it starts until it ends. */
+static bool emulator_lives(const char *directory)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/alive", directory);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool lives = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    fd_close(&fd);
+    return lives;
+}
+
 static int connect_port(const char *directory, int number, long limit_s)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -127,8 +138,9 @@ static int connect_port(const char *directory, int number, long limit_s)
         leave(STATUS_LAB_FAILED, "cannot make a socket: %s", strerror(errno));
     for (long tries = limit_s * 1000 / CONNECT_RETRY_MS;
          connect(fd, (struct sockaddr *)&address, sizeof address) < 0;) {
-        if ((errno != ENOENT && errno != ECONNREFUSED) || tries-- <= 0)
-            leave(STATUS_LAB_FAILED, "the lab does not answer at '%s': %s", address.sun_path, strerror(errno));
+        int error = errno;
+        if ((error != ENOENT && error != ECONNREFUSED) || tries-- <= 0 || !emulator_lives(directory))
+            leave(STATUS_LAB_FAILED, "the lab does not answer at '%s': %s", address.sun_path, strerror(error));
         poll(NULL, 0, CONNECT_RETRY_MS);
     }
     fd_set_nonblocking(fd, 1);
