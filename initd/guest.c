@@ -130,9 +130,10 @@ int guest_configure(struct guest *guest, const struct protocol_configure *config
 
 void guest_unmount(const struct guest *guest)
 {
+    if (!guest->root)
+        return;
     sync();
-    if (guest->root)
-        (void)umount2(guest->root, MNT_DETACH);
+    (void)umount2(guest->root, MNT_DETACH);
 }
 
 void guest_done(struct guest *guest)

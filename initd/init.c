@@ -282,6 +282,8 @@ static int serve(struct init *init, struct error *err)
 
 int init_run(int control_fd, int (*environment)(struct error *err), struct error *err)
 {
+    struct error own = {0};
+    err = err ? err : &own; /* the monitor is told in any case */
     struct init init = {
         .control = {.fd = -1, .ready = control_ready},
         .children = {.fd = -1, .ready = children_ready},

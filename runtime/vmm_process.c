@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/close_range.h>
+
 #include <jansson.h>
 
 #include "base/cleanup.h"
@@ -82,9 +84,30 @@ static int write_settings(const struct vmm_settings *settings, struct descriptor
 
 /* ---- the process ---- */
 
+/* Of the environment it gets what concerns it: PATH, for a wrapper script in its place, and hull's own variables. What
+ * else is in there, such as a password, is none of the business of a process that faces a guest. */
+static bool may_pass(const char *variable)
+{
+    return strncmp(variable, "HULL_", 5) == 0 || strncmp(variable, "PATH=", 5) == 0;
+}
+
+/* @return the variables that it gets, to be freed, or NULL */
+static char **filtered_environment(void)
+{
+    size_t count = 0;
+    while (environ[count])
+        count++;
+    char **filtered = calloc(count + 1, sizeof *filtered);
+    size_t kept = 0;
+    for (size_t i = 0; filtered && i < count; i++)
+        if (may_pass(environ[i]))
+            filtered[kept++] = environ[i];
+    return filtered;
+}
+
 /* What the child does between vfork(2) and execve(2): system calls and nothing else, in the parent's memory. */
-static _Noreturn void become_vmm(char *const argv[], int null_fd, int stderr_fd, const struct descriptors *passed,
-                                 pid_t parent)
+static _Noreturn void become_vmm(char *const argv[], char *const env[], int null_fd, int stderr_fd,
+                                 const struct descriptors *passed, pid_t parent)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -95,23 +118,26 @@ static _Noreturn void become_vmm(char *const argv[], int null_fd, int stderr_fd,
     setsid();
     if (getppid() != parent || dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(stderr_fd, 2) < 0)
         _exit(127);
+    /* What whoever started us left open ends here, too. */
+    if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+        _exit(127);
     for (unsigned i = 0; i < passed->count; i++)
         if (fcntl(passed->fds[i], F_SETFD, 0) < 0)
             _exit(127);
-    execv(argv[0], argv);
+    execve(argv[0], argv, env);
     dprintf(2, "cannot execute %s: %s\n", argv[0], strerror(errno));
     _exit(127);
 }
 
 /* A function of its own: nothing that lives across vfork(2) may be in registers that the child reuses. posix_spawn(3),
  * which is vfork(2) too, cannot ask for the signal at the parent's death. */
-static __attribute__((noinline)) pid_t fork_vmm(char *const argv[], int null_fd, int stderr_fd,
+static __attribute__((noinline)) pid_t fork_vmm(char *const argv[], char *const env[], int null_fd, int stderr_fd,
                                                 const struct descriptors *passed)
 {
     pid_t parent = getpid();
     pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork): see above */
     if (pid == 0)        /* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): it makes system calls only */
-        become_vmm(argv, null_fd, stderr_fd, passed, parent);
+        become_vmm(argv, env, null_fd, stderr_fd, passed, parent);
     return pid;
 }
 
@@ -123,7 +149,11 @@ static int spawn(struct vmm_process *vmm, char *const argv[], const struct descr
         return error_set_errno(err, errno, "cannot start hull-vmm");
     cleanup_fd int read_end = ends[0];
     cleanup_fd int write_end = ends[1];
-    pid_t pid = fork_vmm(argv, null_fd, write_end, passed);
+    char **env = filtered_environment();
+    if (!env)
+        return error_set(err, ENOMEM, "out of memory for hull-vmm's environment");
+    pid_t pid = fork_vmm(argv, env, null_fd, write_end, passed);
+    free(env);
     if (pid < 0)
         return error_set_errno(err, errno, "cannot start hull-vmm");
     vmm->pid = pid;
@@ -145,7 +175,7 @@ int vmm_process_start(struct vmm_process *vmm, const char *executable, const str
     char number[16];
     char option[] = "--config";
     snprintf(number, sizeof number, "%d", config);
-    /* execv(3) takes non-const strings and does not write to them. */
+    /* execve(2) takes non-const strings and does not write to them. */
     char *const argv[] = {(char *)(uintptr_t)executable, option, number, NULL};
     int rc = spawn(vmm, argv, &passed, err);
     if (rc < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hull-vmm as a child process: started with a configuration and open descriptors, watched through a pidfd, gone when
- * its monitor is gone.
+ * its monitor is gone. It inherits the descriptors that are named, and nothing else that is open or set.
  */
 #ifndef RUNTIME_VMM_PROCESS_H
 #define RUNTIME_VMM_PROCESS_H

@@ -4,6 +4,7 @@
  * command line of its configuration names what it is to do: one of the scenarios at the end.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +35,21 @@ static _Noreturn void die(const char *text)
 {
     fprintf(stderr, "hull-vmm: error: %s\n", text);
     _exit(70);
+}
+
+/* Nothing may be open but standard streams, what the configuration names, and the configuration itself. */
+static void check_descriptors(const json_t *config, int config_fd)
+{
+    int kernel = -1;
+    int vsock = -1;
+    if (json_unpack((json_t *)(uintptr_t)config, "{s:{s:i}, s:{s:i}}", "kernel", "fd", &kernel, "vsock", "fd", &vsock) <
+        0)
+        die("the configuration names no descriptors");
+    for (int fd = 3; fd < 256; fd++)
+        if (fcntl(fd, F_GETFD) >= 0 && fd != kernel && fd != vsock && fd != config_fd)
+            die("a descriptor was left open");
+    if (getenv("SECRET"))
+        die("the environment was handed on");
 }
 
 static void accept_listener(int listen_fd)
@@ -316,6 +332,7 @@ int main(int argc, char **argv)
     const char *cmdline = "";
     if (!config || json_unpack(config, "{s:{s:i}, s:s}", "vsock", "fd", &listen_fd, "cmdline", &cmdline) < 0)
         die("no configuration");
+    check_descriptors(config, (int)strtol(argv[2], NULL, 10));
     fd_set_nonblocking(listen_fd, 0);
     int expected = strncmp(cmdline, "crash", 5) == 0 && strcmp(cmdline, "crash-while-running") != 0 ? 0 : LISTENERS_MAX;
     while (listener_count < expected)

@@ -33,12 +33,28 @@ static void print_command(const struct command *command)
     printf("\nExample:\n%s\n", command->example);
 }
 
+/* What hull and its tools read from the environment. */
+static const struct {
+    const char *name;
+    const char *meaning;
+} variables[] = {
+    {"HULL_ROOT", "where images are kept (/var/lib/hull; ~/.local/share/hull for others than root)"},
+    {"HULL_RUN", "where running containers have their sockets (/run/hull; $XDG_RUNTIME_DIR/hull)"},
+    {"HULL_VMM", "the hull-vmm to start, instead of hull's own"},
+    {"HULL_KERNEL", "the guest kernel, an ELF vmlinux, instead of hull's own"},
+    {"HULL_INITRAMFS", "the guest's boot file system, instead of hull's own"},
+    {"HULL_DEBUG", "if set, say on standard error what goes on"},
+};
+
 static void print_list(void)
 {
     printf("hull runs each container in a virtual machine of its own.\n\nUsage: hull COMMAND [OPTIONS] ...\n\n"
            "Commands:\n");
     for (const struct command *const *command = commands; *command; command++)
         printf("  %-10s  %s\n", (*command)->name, (*command)->summary);
+    printf("\nEnvironment:\n");
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
+        printf("  %-14s  %s\n", variables[i].name, variables[i].meaning);
     printf("\n'hull help COMMAND' or 'hull COMMAND --help' says more. 'hull doctor' says whether this machine can run "
            "containers.\n");
 }
