@@ -157,6 +157,10 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests
 TEST_PROGRAMS := $(patsubst tests/programs/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/programs/*.c)))
 unit: $(UNIT_TESTS) $(TEST_PROGRAMS)
 
+# For scripts, which may run side by side: each finds its program there and builds nothing itself.
+.PHONY: test-programs
+test-programs: $(TEST_PROGRAMS)
+
 $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(call archive,support lab $(ARCHIVES))
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS) -lcmocka

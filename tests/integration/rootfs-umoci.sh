@@ -26,8 +26,8 @@ skip_all() {
 }
 
 ((EUID == 0)) || skip_all "needs root: owners, devices, mounting"
-make SAN=1 build/san/tests/rootfs_from_layers >"$work/make.log" 2>&1 || { cat "$work/make.log"; exit 1; }
-readonly writer=build/san/tests/rootfs_from_layers
+make build/tests/rootfs_from_layers >"$work/make.log" 2>&1 || { cat "$work/make.log"; exit 1; }
+readonly writer=build/tests/rootfs_from_layers
 "$writer" "$work/probe.ext4" && mount -o loop,ro "$work/probe.ext4" "$mnt" 2>"$work/probe.log" ||
     skip_all "no loop mounts here: $(tail -n 1 "$work/probe.log")"
 umount "$mnt"
