@@ -72,7 +72,7 @@ static int fetch_blob(struct pull *pull, const struct descriptor *blob, struct e
         return rc;
 
     report(pull, PULL_LAYER_FETCH, &blob->digest, 0, blob->size);
-    rc = registry_get_blob(pull->registry, blob, write_piece, &transfer, err);
+    rc = registry_get_blob(pull->registry, blob, 0, write_piece, &transfer, err);
     if (rc == 0) {
         rc = blob_writer_commit(transfer.writer, err);
         if (rc < 0) {

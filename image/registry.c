@@ -383,8 +383,8 @@ int registry_get_manifest(struct registry *registry, const struct digest *digest
     return rc < 0 ? error_context(err, rc, "manifest '%s'", version) : 0;
 }
 
-int registry_get_blob(struct registry *registry, const struct descriptor *blob, registry_sink *sink, void *context,
-                      struct error *err)
+int registry_get_blob(struct registry *registry, const struct descriptor *blob, uint64_t offset, registry_sink *sink,
+                      void *context, struct error *err)
 {
     char digest[DIGEST_TEXT_MAX];
     digest_format(&blob->digest, digest);
@@ -394,7 +394,7 @@ int registry_get_blob(struct registry *registry, const struct descriptor *blob, 
         return error_set(err, ENOMEM, "out of memory for a URL");
     }
 
-    struct fetch fetch = {.url = url, .max = blob->size, .sink = sink, .context = context};
+    struct fetch fetch = {.url = url, .max = blob->size, .sink = sink, .context = context, .delivered = offset};
     struct http_response response;
     int rc = fetch_with_retries(registry, &fetch, &response, err);
     if (rc == 0 && response.status != 200 && response.status != 206)

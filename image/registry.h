@@ -48,10 +48,11 @@ int registry_get_manifest(struct registry *registry, const struct digest *digest
                           struct descriptor *document, struct error *err);
 
 /**
- * Streams a blob: exactly blob->size bytes on success, never more in any case. The digest is the sink's to check.
+ * Streams a blob from @p offset (less than its size) on: exactly what is missing to blob->size on success, never more
+ * in any case. The digest is the sink's to check.
  * @return 0, -EBADMSG when there are fewer or more bytes, what the sink returned, or as registry_get_manifest()
  */
-int registry_get_blob(struct registry *registry, const struct descriptor *blob, registry_sink *sink, void *context,
-                      struct error *err);
+int registry_get_blob(struct registry *registry, const struct descriptor *blob, uint64_t offset, registry_sink *sink,
+                      void *context, struct error *err);
 
 #endif

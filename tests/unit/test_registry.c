@@ -388,7 +388,7 @@ static int get_blob(struct fixture *fixture, uint64_t size)
     struct descriptor blob = {.digest = digest_of_bytes(blob_bytes, BLOB_LENGTH), .size = size};
     buffer_clear(&fixture->body);
     fixture->err = (struct error){0};
-    return registry_get_blob(fixture->registry, &blob, keep, &fixture->body, &fixture->err);
+    return registry_get_blob(fixture->registry, &blob, 0, keep, &fixture->body, &fixture->err);
 }
 
 static void assert_whole_blob(const struct fixture *fixture)
@@ -431,6 +431,25 @@ static void a_cut_blob_is_resumed(void **state)
         assert_int_equal(fake_registry_count(fixture->server), 3);
         assert_string_equal(fake_registry_request(fixture->server, 1).range, "bytes=5-");
         assert_string_equal(fake_registry_request(fixture->server, 2).range, "bytes=11-");
+    }
+}
+
+static void a_blob_continues_from_an_offset(void **state)
+{
+    enum { OFFSET = 7 };
+    struct fixture *fixture = *state;
+    struct descriptor blob = {.digest = digest_of_bytes(blob_bytes, BLOB_LENGTH), .size = BLOB_LENGTH};
+    for (int ranges = 0; ranges <= 1; ranges++) {
+        fake_registry_clear(fixture->server);
+        buffer_clear(&fixture->body);
+        struct fake_rule rule = blob_rule();
+        rule.ignores_range = !ranges;
+        fake_registry_add(fixture->server, rule);
+        int rc = registry_get_blob(fixture->registry, &blob, OFFSET, keep, &fixture->body, &fixture->err);
+        expect(fixture, rc, 0, NULL);
+        assert_int_equal(fixture->body.length, BLOB_LENGTH - OFFSET);
+        assert_memory_equal(fixture->body.bytes, &blob_bytes[OFFSET], BLOB_LENGTH - OFFSET);
+        assert_string_equal(fake_registry_request(fixture->server, 0).range, "bytes=7-");
     }
 }
 
@@ -477,7 +496,7 @@ static void the_sink_can_stop_it(void **state)
     struct fixture *fixture = *state;
     struct descriptor blob = {.digest = digest_of_bytes(blob_bytes, BLOB_LENGTH), .size = BLOB_LENGTH};
     fake_registry_add(fixture->server, blob_rule());
-    int rc = registry_get_blob(fixture->registry, &blob, refuse, NULL, &fixture->err);
+    int rc = registry_get_blob(fixture->registry, &blob, 0, refuse, NULL, &fixture->err);
     expect(fixture, rc, -ENOSPC, "no room");
     assert_int_equal(fake_registry_count(fixture->server), 1);
 }
