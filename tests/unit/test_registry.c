@@ -538,6 +538,7 @@ int main(void)
         registry_test(only_web_servers_are_asked_for_tokens),
         registry_test(a_blob_arrives_whole),
         registry_test(a_cut_blob_is_resumed),
+        registry_test(a_blob_continues_from_an_offset),
         registry_test(a_registry_that_always_cuts_is_given_up),
         registry_test(lengths_are_held_to_the_descriptor),
         registry_test(a_lying_content_length_is_noticed),
