@@ -62,10 +62,14 @@ int program_find(enum program program, char path[static PATH_MAX], struct error 
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         char candidate[PATH_MAX];
         int length = snprintf(candidate, sizeof candidate, "%s%s%s", directory, places[i], programs[program].file);
-        if (length < 0 || length >= PATH_MAX || access(candidate, programs[program].access) < 0)
+        if (length < 0 || length >= PATH_MAX)
             continue;
-        memcpy(path, candidate, (size_t)length + 1);
-        return 0;
+        if (access(candidate, programs[program].access) == 0) {
+            memcpy(path, candidate, (size_t)length + 1);
+            return 0;
+        }
+        if (errno == EACCES)
+            return error_set_errno(err, EACCES, "%s: %s", programs[program].description, candidate);
     }
     return error_set(err, ENOENT, "%s is not there: no %s in %s or ../libexec/hull; %s, or set %s",
                      programs[program].description, programs[program].file, directory, programs[program].mend,

@@ -20,7 +20,8 @@ const char *program_description(enum program program);
 
 /**
  * Finds a file: the environment's override, else beside the running executable, else ../libexec/hull from there.
- * @return 0 with @p path filled, or -ENOENT with an error that says where it was looked for and how to get it
+ * @return 0 with @p path filled; -ENOENT with an error that says where it was looked for and how to get it; -EACCES
+ * when it is there and may not be used
  */
 int program_find(enum program program, char path[static PATH_MAX], struct error *err);
 
