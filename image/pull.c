@@ -60,28 +60,52 @@ static int write_piece(void *context, const void *bytes, size_t length, struct e
     return 0;
 }
 
+/* Fetches what is missing of a blob and makes it visible. */
+static int receive_blob(struct pull *pull, const struct descriptor *blob, struct blob_writer *writer, struct error *err)
+{
+    struct blob_transfer transfer = {.pull = pull, .blob = blob, .writer = writer};
+    int rc = 0;
+    transfer.done = blob_writer_written(writer);
+    report(pull, PULL_LAYER_FETCH, &blob->digest, 0, blob->size);
+    if (transfer.done < blob->size)
+        rc = registry_get_blob(pull->registry, blob, transfer.done, write_piece, &transfer, err);
+    if (rc == 0 && (rc = blob_writer_commit(writer, err)) < 0) {
+        char digest[DIGEST_TEXT_MAX];
+        digest_format(&blob->digest, digest);
+        rc = error_context(err, rc, "blob %s", digest);
+    }
+    return rc;
+}
+
+/* Takes on the download of a blob, waiting for another process that has it. */
+static int begin_blob(struct pull *pull, const struct descriptor *blob, struct blob_writer **writer, struct error *err)
+{
+    int rc = blob_writer_resume(writer, pull->store, &blob->digest, blob->size, false, err);
+    if (rc != -EAGAIN)
+        return rc;
+    report(pull, PULL_LAYER_WAIT, &blob->digest, 0, blob->size);
+    return blob_writer_resume(writer, pull->store, &blob->digest, blob->size, true, err);
+}
+
 static int fetch_blob(struct pull *pull, const struct descriptor *blob, struct error *err)
 {
-    if (store_has_blob(pull->store, &blob->digest, blob->size)) {
+    struct blob_writer *writer = NULL;
+    int rc = store_use_blob(pull->store, &blob->digest, blob->size) ? -EEXIST : begin_blob(pull, blob, &writer, err);
+    if (rc == -EEXIST) {
         report(pull, PULL_LAYER_EXISTS, &blob->digest, blob->size, blob->size);
         return 0;
     }
-    struct blob_transfer transfer = {.pull = pull, .blob = blob};
-    int rc = blob_writer_new(&transfer.writer, pull->store, &blob->digest, blob->size, err);
     if (rc < 0)
         return rc;
 
-    report(pull, PULL_LAYER_FETCH, &blob->digest, 0, blob->size);
-    rc = registry_get_blob(pull->registry, blob, 0, write_piece, &transfer, err);
-    if (rc == 0) {
-        rc = blob_writer_commit(transfer.writer, err);
-        if (rc < 0) {
-            char digest[DIGEST_TEXT_MAX];
-            digest_format(&blob->digest, digest);
-            rc = error_context(err, rc, "blob %s", digest);
-        }
-    }
-    blob_writer_free(transfer.writer);
+    bool resumed = blob_writer_written(writer) > 0;
+    rc = receive_blob(pull, blob, writer, err);
+    /* After a power cut the beginning may be other than it was written: once from its start, then. */
+    if (rc == -EBADMSG && resumed && (rc = blob_writer_restart(writer, err)) == 0)
+        rc = receive_blob(pull, blob, writer, err);
+    if (rc == -EBADMSG)
+        blob_writer_discard(writer);
+    blob_writer_free(writer);
     if (rc == 0)
         report(pull, PULL_LAYER_FETCHED, &blob->digest, blob->size, blob->size);
     return rc;
@@ -164,7 +188,8 @@ static int make_rootfs(struct pull *pull, struct error *err)
 /* The name comes last: what a name leads to is all there. */
 static int run_pull(struct pull *pull, const struct reference *reference, struct error *err)
 {
-    int rc = resolve(pull, err);
+    cleanup_fd int lease = store_lease(pull->store, err);
+    int rc = lease < 0 ? lease : resolve(pull, err);
     if (rc == 0)
         rc = fetch_config(pull, err);
     for (size_t i = 0; rc == 0 && i < pull->manifest.layer_count; i++)
@@ -174,7 +199,7 @@ static int run_pull(struct pull *pull, const struct reference *reference, struct
     if (rc == 0)
         rc = store_put_blob(pull->store, &pull->descriptor.digest, pull->body.bytes, pull->body.length, err);
     if (rc == 0)
-        rc = store_tag(pull->store, reference, &pull->descriptor, err);
+        rc = store_publish(pull->store, reference, &pull->descriptor, &pull->manifest, err);
     return rc;
 }
 

@@ -21,6 +21,7 @@ enum pull_phase {
     PULL_LAYER_EXISTS,  /**< a blob that is already there; total = its size */
     PULL_LAYER_FETCH,   /**< bytes are arriving: first with done = 0, then many times */
     PULL_LAYER_FETCHED, /**< a blob is complete and verified; done = total */
+    PULL_LAYER_WAIT,    /**< another process is downloading the blob: waiting for it; total = its size */
     PULL_ROOTFS_BEGIN,  /**< the root file system is being made; digest = the manifest's */
     PULL_ROOTFS_READY,  /**< it is in the cache (total = its size), or was already */
 };
@@ -47,7 +48,7 @@ struct pull_options {
  * @return 0, or: -ENOENT the registry has no such image (or not for this platform), -EACCES the registry wants
  *         credentials or refuses, -EBADMSG what it sent is not what was promised, -ENOTSUP a kind of image that is
  *         refused, -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT, -EPROTO, -ECONNRESET for the network; or -errno.
- *         A failed pull leaves complete blobs (the next pull uses them) and nothing else.
+ *         A failed pull leaves complete blobs and beginnings of blobs; the next pull goes on from there.
  */
 int image_pull(struct store *store, const struct reference *reference, const struct pull_options *options,
                struct digest *manifest, struct error *err);

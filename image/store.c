@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,7 +115,8 @@ static int open_all(struct store *store, struct error *err)
         (rc = open_dir(store, blobs, "sha256", &store->sha256, err)) < 0 ||
         (rc = open_dir(store, blobs, "sha512", &store->sha512, err)) < 0 ||
         (rc = open_dir(store, store->root, "rootfs", &store->rootfs, err)) < 0 ||
-        (rc = open_dir(store, store->root, "tmp", &store->tmp, err)) < 0)
+        (rc = open_dir(store, store->root, "tmp", &store->tmp, err)) < 0 ||
+        (rc = open_dir(store, store->root, "partial", &store->partial, err)) < 0)
         return rc;
 
     temp_file_sweep(store->tmp);
@@ -128,7 +130,8 @@ int store_open(struct store **store, const char *root, struct error *err)
     struct store *opened = calloc(1, sizeof *opened);
     if (!opened)
         return error_set(err, ENOMEM, "out of memory for a store");
-    *opened = (struct store){.root = -1, .images = -1, .sha256 = -1, .sha512 = -1, .rootfs = -1, .tmp = -1};
+    *opened =
+        (struct store){.root = -1, .images = -1, .sha256 = -1, .sha512 = -1, .rootfs = -1, .tmp = -1, .partial = -1};
 
     int rc = choose_root(&opened->path, root, err);
     if (rc == 0)
@@ -145,7 +148,8 @@ void store_close(struct store *store)
 {
     if (!store)
         return;
-    int *const dirs[] = {&store->root, &store->images, &store->sha256, &store->sha512, &store->rootfs, &store->tmp};
+    int *const dirs[] = {&store->root,   &store->images, &store->sha256, &store->sha512,
+                         &store->rootfs, &store->tmp,    &store->partial};
     for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
         fd_close(dirs[i]);
     free(store->path);
@@ -155,6 +159,22 @@ void store_close(struct store *store)
 const char *store_path(const struct store *store)
 {
     return store->path;
+}
+
+int store_lock_dir(int dir, int operation, const char *what, struct error *err)
+{
+    cleanup_fd int lock = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock < 0)
+        return error_set_errno(err, errno, "cannot open %s of the image store", what);
+    while (flock(lock, operation) < 0)
+        if (errno != EINTR)
+            return error_set_errno(err, errno, "cannot lock %s of the image store", what);
+    return steal_fd(&lock);
+}
+
+int store_lease(const struct store *store, struct error *err)
+{
+    return store_lock_dir(store->partial, LOCK_SH, "the downloads", err);
 }
 
 int store_rootfs_dir(const struct store *store)

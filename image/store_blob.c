@@ -22,7 +22,8 @@ struct blob_writer {
     struct digest digest; /**< promised */
     uint64_t size;        /**< promised */
     uint64_t written;
-    bool replace; /**< put it there even if something of that size is */
+    bool replace;   /**< put it there even if something of that size is */
+    bool resumable; /**< the file is a partial download, which outlives a writer that did not commit */
     struct hasher *hasher;
     struct temp_file file;
 };
@@ -39,6 +40,17 @@ bool store_has_blob(const struct store *store, const struct digest *digest, uint
     char name[DIGEST_TEXT_MAX];
     digest_format_hex(digest, name);
     return has_blob_of_size(store, name, digest, size);
+}
+
+bool store_use_blob(struct store *store, const struct digest *digest, uint64_t size)
+{
+    char name[DIGEST_TEXT_MAX];
+    digest_format_hex(digest, name);
+    if (!has_blob_of_size(store, name, digest, size))
+        return false;
+    /* In a store that cannot be written nobody prunes either. */
+    (void)utimensat(store_blob_dir(store, digest), name, NULL, AT_SYMLINK_NOFOLLOW);
+    return true;
 }
 
 int store_open_blob(const struct store *store, const struct digest *digest, struct error *err)
@@ -87,7 +99,7 @@ int store_read_blob(const struct store *store, const struct digest *digest, stru
     return rc;
 }
 
-static int hash_file(int fd, struct hasher *hasher)
+int store_hash_file(int fd, struct hasher *hasher)
 {
     enum { PIECE = 64 << 10 };
     uint8_t piece[PIECE];
@@ -112,7 +124,7 @@ int store_check_blob(struct store *store, const struct digest *digest, struct er
     int rc = hasher_new(&hasher, digest->algorithm, err);
     if (rc < 0)
         return rc;
-    rc = hash_file(fd, hasher);
+    rc = store_hash_file(fd, hasher);
     if (rc < 0)
         rc = error_set_errno(err, -rc, "cannot read blob %s", text);
     else
@@ -144,6 +156,65 @@ int blob_writer_new(struct blob_writer **writer, struct store *store, const stru
     }
     *writer = made;
     return 0;
+}
+
+/* Takes over what an earlier download left. */
+static int take_over(struct blob_writer *writer, struct error *err)
+{
+    struct stat status;
+    if (fstat(writer->file.fd, &status) < 0)
+        return error_set_errno(err, errno, "cannot read a partial download");
+    if ((uint64_t)status.st_size > writer->size)
+        return blob_writer_restart(writer, err);
+    int rc = store_hash_file(writer->file.fd, writer->hasher);
+    if (rc < 0)
+        return error_set_errno(err, -rc, "cannot read a partial download");
+    writer->written = (uint64_t)status.st_size;
+    return 0;
+}
+
+int blob_writer_resume(struct blob_writer **writer, struct store *store, const struct digest *digest, uint64_t size,
+                       bool wait, struct error *err)
+{
+    struct temp_file file = TEMP_FILE_NONE;
+    int rc = store_partial_open(store, digest, size, wait, &file, err);
+    if (rc < 0)
+        return rc;
+    struct blob_writer *made = calloc(1, sizeof *made);
+    if (!made) {
+        file.name[0] = '\0';
+        temp_file_done(&file);
+        return error_set(err, ENOMEM, "out of memory for writing a blob");
+    }
+    *made = (struct blob_writer){.store = store, .digest = *digest, .size = size, .resumable = true, .file = file};
+    rc = hasher_new(&made->hasher, digest->algorithm, err);
+    if (rc == 0)
+        rc = take_over(made, err);
+    if (rc < 0) {
+        blob_writer_free(made);
+        return rc;
+    }
+    *writer = made;
+    return 0;
+}
+
+uint64_t blob_writer_written(const struct blob_writer *writer)
+{
+    return writer->written;
+}
+
+int blob_writer_restart(struct blob_writer *writer, struct error *err)
+{
+    struct digest ignored;
+    if (ftruncate(writer->file.fd, 0) < 0 || lseek(writer->file.fd, 0, SEEK_SET) < 0)
+        return error_set_errno(err, errno, "cannot empty a partial download");
+    writer->written = 0;
+    return hasher_finish(writer->hasher, &ignored, err);
+}
+
+void blob_writer_discard(struct blob_writer *writer)
+{
+    writer->resumable = false;
 }
 
 int blob_writer_write(struct blob_writer *writer, const void *bytes, size_t length, struct error *err)
@@ -185,6 +256,8 @@ void blob_writer_free(struct blob_writer *writer)
 {
     if (!writer)
         return;
+    if (writer->resumable)
+        writer->file.name[0] = '\0'; /* the next download continues it */
     temp_file_done(&writer->file);
     hasher_free(writer->hasher);
     free(writer);

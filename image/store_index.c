@@ -96,16 +96,9 @@ int store_index_create(struct store *store, struct error *err)
     return index_write(store, document, TEMP_FILE_KEEP, err);
 }
 
-/* Locks index.json against other writers until the descriptor is closed. Readers need no lock. */
-static int index_lock(struct store *store, struct error *err)
+int store_lock_index(const struct store *store, struct error *err)
 {
-    cleanup_fd int lock = openat(store->images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (lock < 0)
-        return error_set_errno(err, errno, "cannot open '%s/images'", store->path);
-    while (flock(lock, LOCK_EX) < 0)
-        if (errno != EINTR)
-            return error_set_errno(err, errno, "cannot lock '%s/images'", store->path);
-    return steal_fd(&lock);
+    return store_lock_dir(store->images, LOCK_EX, "the names", err);
 }
 
 static json_t *platform_pack(const struct platform *platform)
@@ -131,27 +124,61 @@ static json_t *entry_pack(const struct descriptor *manifest, const char *name)
     return steal_pointer(entry);
 }
 
-int store_tag(struct store *store, const struct reference *reference, const struct descriptor *manifest,
-              struct error *err)
+/* Removes the entries of a name; says how many there were. */
+static size_t remove_entries(json_t *entries, const char *name)
+{
+    size_t removed = 0;
+    for (size_t i = json_array_size(entries); i-- > 0;)
+        if (strcmp(name_of(json_array_get(entries, i)), name) == 0 && json_array_remove(entries, i) == 0)
+            removed++;
+    return removed;
+}
+
+/* store_tag() under the lock. */
+static int tag_locked(struct store *store, const struct reference *reference, const struct descriptor *manifest,
+                      struct error *err)
 {
     char name[REFERENCE_TEXT_MAX];
     entry_name(reference, name);
-
-    cleanup_fd int lock = index_lock(store, err);
-    if (lock < 0)
-        return lock;
     cleanup_json json_t *document = NULL;
     json_t *entries = NULL;
     int rc = index_read(store, &document, &entries, err);
     if (rc < 0)
         return rc;
 
-    for (size_t i = json_array_size(entries); i-- > 0;)
-        if (strcmp(name_of(json_array_get(entries, i)), name) == 0)
-            json_array_remove(entries, i);
+    (void)remove_entries(entries, name);
     if (json_array_append_new(entries, entry_pack(manifest, name)) < 0)
         return error_set(err, ENOMEM, "out of memory for naming '%s'", name);
     return index_write(store, document, TEMP_FILE_REPLACE, err);
+}
+
+int store_tag(struct store *store, const struct reference *reference, const struct descriptor *manifest,
+              struct error *err)
+{
+    cleanup_fd int lock = store_lock_index(store, err);
+    return lock < 0 ? lock : tag_locked(store, reference, manifest, err);
+}
+
+static int check_there(const struct store *store, const struct descriptor *blob, struct error *err)
+{
+    if (store_has_blob(store, &blob->digest, blob->size))
+        return 0;
+    char digest[DIGEST_TEXT_MAX];
+    digest_format(&blob->digest, digest);
+    return error_set(err, EAGAIN, "blob %s was removed from the store meanwhile: try again", digest);
+}
+
+int store_publish(struct store *store, const struct reference *reference, const struct descriptor *descriptor,
+                  const struct manifest *manifest, struct error *err)
+{
+    /* Pruning holds this lock: what is there now is there when the name is. */
+    cleanup_fd int lock = store_lock_index(store, err);
+    int rc = lock < 0 ? lock : check_there(store, descriptor, err);
+    if (rc == 0)
+        rc = check_there(store, &manifest->config, err);
+    for (size_t i = 0; rc == 0 && i < manifest->layer_count; i++)
+        rc = check_there(store, &manifest->layers[i], err);
+    return rc < 0 ? rc : tag_locked(store, reference, descriptor, err);
 }
 
 /* Whether an entry is the image that a reference with digest means: of that repository, under any tag. */

@@ -4,6 +4,7 @@
 #define IMAGE_STORE_INTERNAL_H
 
 #include "image/store.h"
+#include "image/temp_file.h"
 
 #define STORE_INDEX_NAME "index.json"
 
@@ -11,11 +12,12 @@
 struct store {
     char *path;
     int root;
-    int images; /**< ROOT/images */
-    int sha256; /**< ROOT/images/blobs/sha256 */
-    int sha512; /**< ROOT/images/blobs/sha512 */
-    int rootfs; /**< ROOT/rootfs */
-    int tmp;    /**< ROOT/tmp */
+    int images;  /**< ROOT/images */
+    int sha256;  /**< ROOT/images/blobs/sha256 */
+    int sha512;  /**< ROOT/images/blobs/sha512 */
+    int rootfs;  /**< ROOT/rootfs */
+    int tmp;     /**< ROOT/tmp */
+    int partial; /**< ROOT/partial */
 };
 
 /** The directory for blobs of an algorithm; borrowed. */
@@ -23,6 +25,23 @@ static inline int store_blob_dir(const struct store *store, const struct digest 
 {
     return digest->algorithm == DIGEST_SHA512 ? store->sha512 : store->sha256;
 }
+
+/** Opens a directory once more, locked until the descriptor is closed; @p operation as for flock(2). */
+int store_lock_dir(int dir, int operation, const char *what, struct error *err);
+
+/** Locks index.json against other writers until the descriptor is closed. Readers need no lock. */
+int store_lock_index(const struct store *store, struct error *err);
+
+/**
+ * Opens the partial download of a blob, made if there is none, and locks it.
+ * @return 0 with *file; -EAGAIN when another process has it and @p wait is false; -EEXIST when the blob is in the store
+ *         by now; or -errno
+ */
+int store_partial_open(const struct store *store, const struct digest *digest, uint64_t size, bool wait,
+                       struct temp_file *file, struct error *err);
+
+/** Hashes a file from its position to its end. @return 0 or -errno */
+int store_hash_file(int fd, struct hasher *hasher);
 
 /** Writes an index.json without entries unless there is one. */
 int store_index_create(struct store *store, struct error *err);

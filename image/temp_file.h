@@ -12,7 +12,7 @@
 
 struct error;
 
-enum { TEMP_FILE_NAME_MAX = 32 };
+enum { TEMP_FILE_NAME_MAX = 160 };
 
 /** A file being written. Initialise with TEMP_FILE_NONE; release with temp_file_done(). */
 struct temp_file {

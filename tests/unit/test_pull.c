@@ -279,6 +279,49 @@ static void a_second_pull_fetches_nothing(void **state)
                     fixture->events[i].phase == PULL_ROOTFS_READY);
 }
 
+static void a_pull_goes_on_where_the_last_broke_off(void **state)
+{
+    enum { CUT = 500 };
+    struct fixture *fixture = *state;
+    make_image(&fixture->image);
+    fake_registry_add(fixture->server, manifest_rule(fixture));
+    fake_registry_add(fixture->server, config_rule(fixture));
+    struct fake_rule cut = layer_rule(fixture);
+    cut.cut_at = CUT;
+    fake_registry_add(fixture->server, cut);
+    assert_true(pull(fixture) < 0);
+    assert_int_equal(count(fixture, "partial"), 1);
+    assert_int_equal(count(fixture, "images/blobs"), 1);
+
+    fake_registry_clear(fixture->server);
+    serve(fixture);
+    expect(fixture, pull(fixture), 0, NULL);
+    assert_int_equal(count(fixture, "partial"), 0);
+    assert_int_equal(fake_registry_count(fixture->server), 2);
+    assert_string_equal(fake_registry_request(fixture->server, 1).range, "bytes=500-");
+}
+
+/* After a power cut: the length of a beginning, but not its bytes. */
+static void a_beginning_that_is_none_is_fetched_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    char digest[DIGEST_TEXT_MAX];
+    char path[TEMP_DIR_PATH_MAX + DIGEST_TEXT_MAX + 32];
+    make_image(&fixture->image);
+    serve(fixture);
+    text_digest(digest, fixture->image.layer, fixture->image.layer_length);
+    (void)snprintf(path, sizeof path, "%s/partial/sha256.%s", fixture->root, digest + strlen("sha256:"));
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(fd_write_full(fd, "\0\0\0\0\0\0\0\0", 8), 0);
+    close(fd);
+    expect(fixture, pull(fixture), 0, NULL);
+    assert_int_equal(count(fixture, "partial"), 0);
+    assert_int_equal(fake_registry_count(fixture->server), 4);
+    assert_string_equal(fake_registry_request(fixture->server, 2).range, "bytes=8-");
+    assert_string_equal(fake_registry_request(fixture->server, 3).range, "");
+}
+
 static void a_rootfs_is_made_again_from_what_is_stored(void **state)
 {
     struct fixture *fixture = *state;
@@ -590,6 +633,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         pull_test(an_image_is_pulled_and_opened),
         pull_test(a_second_pull_fetches_nothing),
+        pull_test(a_pull_goes_on_where_the_last_broke_off),
+        pull_test(a_beginning_that_is_none_is_fetched_anew),
         pull_test(a_rootfs_is_made_again_from_what_is_stored),
         pull_test(a_damaged_layer_is_fetched_anew),
         pull_test(images_are_listed),

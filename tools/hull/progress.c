@@ -21,9 +21,13 @@ void progress_format_size(uint64_t bytes, char text[static PROGRESS_SIZE_MAX])
 void progress_print(void *context, const struct pull_event *event)
 {
     static const char *const words[] = {
-        [PULL_RESOLVED] = "resolved",          [PULL_LAYER_EXISTS] = "already there",
-        [PULL_LAYER_FETCH] = "fetching",       [PULL_LAYER_FETCHED] = "fetched, verified",
-        [PULL_ROOTFS_BEGIN] = "making rootfs", [PULL_ROOTFS_READY] = "rootfs ready",
+        [PULL_RESOLVED] = "resolved",
+        [PULL_LAYER_EXISTS] = "already there",
+        [PULL_LAYER_FETCH] = "fetching",
+        [PULL_LAYER_FETCHED] = "fetched, verified",
+        [PULL_LAYER_WAIT] = "waiting for another pull of it",
+        [PULL_ROOTFS_BEGIN] = "making rootfs",
+        [PULL_ROOTFS_READY] = "rootfs ready",
     };
     FILE *out = context;
     char digest[DIGEST_TEXT_MAX];
