@@ -153,7 +153,7 @@ static int make_socket(struct container *container, struct error *err)
     container->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (container->listen_fd < 0 || bind(container->listen_fd, (const struct sockaddr *)&address, sizeof address) < 0 ||
         listen(container->listen_fd, SOCKET_BACKLOG) < 0)
-        return error_set_errno(err, errno, "cannot make the container's socket");
+        return error_set_errno(err, errno, "cannot make a socket there (HULL_RUN must be on a local file system)");
     return 0;
 }
 
@@ -190,7 +190,22 @@ static int make_directory(struct container *container, struct error *err)
     return container->lock_fd < 0 ? container->lock_fd : 0;
 }
 
+/* All that is in RUN, which is open. */
 static int make(struct container *container, const char *name, struct error *err)
+{
+    cleanup_fd int lock = open_locked(container->run_dir, LOCK_EX, err);
+    if (lock < 0)
+        return lock;
+    sweep(container->run_dir);
+    int rc = make_id(container, err);
+    if (rc == 0)
+        rc = make_directory(container, err);
+    if (rc == 0 && name)
+        rc = take_name(container, name, err);
+    return rc == 0 ? make_socket(container, err) : rc;
+}
+
+static int make_in_run(struct container *container, const char *name, struct error *err)
 {
     char path[PATH_MAX];
     int rc = run_path(path, err);
@@ -199,23 +214,15 @@ static int make(struct container *container, const char *name, struct error *err
     container->run_dir = open_directory(AT_FDCWD, path, err);
     if (container->run_dir < 0)
         return container->run_dir;
-    cleanup_fd int lock = open_locked(container->run_dir, LOCK_EX, err);
-    if (lock < 0)
-        return lock;
-    sweep(container->run_dir);
-    rc = make_id(container, err);
-    if (rc == 0)
-        rc = make_directory(container, err);
-    if (rc == 0 && name)
-        rc = take_name(container, name, err);
-    return rc == 0 ? make_socket(container, err) : rc;
+    rc = make(container, name, err);
+    return rc < 0 ? error_context(err, rc, "in %s", path) : 0;
 }
 
 int container_create(struct container *container, const char *name, int tmp_dir, struct error *err)
 {
     int rc = name ? check_name(name, err) : 0;
     if (rc == 0)
-        rc = make(container, name, err);
+        rc = make_in_run(container, name, err);
     if (rc == 0)
         rc = temp_file_new(&container->disk, tmp_dir, err);
     if (rc == 0)
