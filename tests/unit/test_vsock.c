@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virtio-vsock: streams both ways, half-closes, credit; and a guest that breaks the rules. */
+/* virtio-vsock: streams both ways, half-closes, credit. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,166 +15,8 @@
 
 #include "base/fd.h"
 #include "devices/virtio/vsock_internal.h"
-#include "tests/support/vsock_guest.h"
-
-enum { GUEST_PORT = 5000, HOST_PORT = 1024 };
-
-static struct vsock_guest guest;
-
-static int setup(void **state)
-{
-    (void)state;
-    vsock_guest_init(&guest, GUEST_RX_BUFFERS);
-    return 0;
-}
-
-static int setup_without_buffers(void **state)
-{
-    (void)state;
-    vsock_guest_init(&guest, 0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    vsock_guest_done(&guest);
-    return 0;
-}
-
-/* ---- steps
- * ----------------------------------------------------------------------------------------------------------- */
-
-static void run(void)
-{
-    driver_run(&guest.driver);
-}
-
-static void write_text(int fd, const char *text)
-{
-    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-}
-
-static void assert_text(int fd, const char *expected)
-{
-    char text[256] = "";
-    assert_int_equal(read(fd, text, strlen(expected)), strlen(expected)); /* what follows may carry a descriptor */
-    assert_string_equal(text, expected);
-}
-
-static void assert_end(int fd)
-{
-    char byte;
-    assert_int_equal(read(fd, &byte, 1), 0);
-}
-
-static void assert_nothing(int fd)
-{
-    char byte;
-    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
-    assert_int_equal(errno, EAGAIN);
-}
-
-static struct vsock_guest_packet expect(enum vsock_op op)
-{
-    struct vsock_guest_packet packet;
-    if (!vsock_guest_receive(&guest, &packet, false))
-        fail_msg("no packet, but %d was expected", op);
-    assert_int_equal(packet.op, op);
-    return packet;
-}
-
-static void expect_nothing(void)
-{
-    struct vsock_guest_packet packet;
-    if (vsock_guest_receive(&guest, &packet, false))
-        fail_msg("unexpected packet %d", packet.op);
-}
-
-static void expect_data(const char *expected)
-{
-    struct vsock_guest_packet packet = expect(VSOCK_OP_RW);
-    assert_int_equal(packet.length, strlen(expected));
-    assert_memory_equal(packet.payload, expected, packet.length);
-}
-
-static void send_op(enum vsock_op op, uint32_t host_port)
-{
-    vsock_guest_send(&guest, op, GUEST_PORT, host_port, 0, NULL, 0);
-}
-
-static void send_text(const char *text)
-{
-    vsock_guest_send(&guest, VSOCK_OP_RW, GUEST_PORT, HOST_PORT, 0, text, (uint32_t)strlen(text));
-}
-
-static void send_shutdown(uint32_t host_port, uint32_t flags)
-{
-    vsock_guest_send(&guest, VSOCK_OP_SHUTDOWN, GUEST_PORT, host_port, flags, NULL, 0);
-}
-
-static int listen_on(uint32_t port)
-{
-    int fd = vsock_guest_host_connect(&guest);
-    char line[64];
-    snprintf(line, sizeof line, "LISTEN %u\n", port);
-    write_text(fd, line);
-    run();
-    snprintf(line, sizeof line, "OK %u\n", port);
-    assert_text(fd, line);
-    return fd;
-}
-
-/* What a listener is handed for one connection. */
-static int take_stream(int listener, uint32_t guest_port)
-{
-    uint8_t bytes[4];
-    int stream = -1;
-    assert_int_equal(fd_receive(listener, bytes, sizeof bytes, &stream), 4);
-    assert_int_equal(load_le32(bytes), guest_port);
-    assert_true(stream >= 0);
-    return stream;
-}
-
-/* A connection that the guest makes, established: the host's end of it. */
-static int guest_connects(int *listener)
-{
-    *listener = listen_on(HOST_PORT);
-    send_op(VSOCK_OP_REQUEST, HOST_PORT);
-    struct vsock_guest_packet packet = expect(VSOCK_OP_RESPONSE);
-    assert_int_equal(packet.src_cid, VSOCK_CID_HOST);
-    assert_int_equal(packet.dst_cid, GUEST_CID);
-    assert_int_equal(packet.src_port, HOST_PORT);
-    assert_int_equal(packet.dst_port, GUEST_PORT);
-    assert_int_equal(packet.type, VSOCK_TYPE_STREAM);
-    assert_int_equal(packet.buf_alloc, VSOCK_BUFFER);
-    return take_stream(*listener, GUEST_PORT);
-}
-
-/* A connection that a host program makes, established: its socket and the port on the host's side. */
-static int host_connects(uint32_t *host_port)
-{
-    int fd = vsock_guest_host_connect(&guest);
-    char line[64];
-    snprintf(line, sizeof line, "CONNECT %u\n", GUEST_PORT);
-    write_text(fd, line);
-    struct vsock_guest_packet packet = expect(VSOCK_OP_REQUEST);
-    assert_int_equal(packet.dst_port, GUEST_PORT);
-    *host_port = packet.src_port;
-    assert_nothing(fd);
-    send_op(VSOCK_OP_RESPONSE, *host_port);
-    snprintf(line, sizeof line, "OK %u\n", *host_port);
-    assert_text(fd, line);
-    return fd;
-}
-
-static uint8_t pattern(uint64_t position)
-{
-    return (uint8_t)(position * 7 + position / 251);
-}
-
-/* ---- streams
- * --------------------------------------------------------------------------------------------------------- */
+#include "tests/support/vsock_steps.h"
+/* ---- streams ---- */
 
 static void test_config(void **state)
 {
@@ -228,7 +70,7 @@ static void test_line_in_pieces(void **state)
     int fd = vsock_guest_host_connect(&guest);
     for (const char *c = "LISTEN 77\n"; *c; c++) {
         assert_int_equal(write(fd, c, 1), 1);
-        run();
+        run_device();
     }
     assert_text(fd, "OK 77\n");
     close(fd);
@@ -240,7 +82,7 @@ static void test_lines_sent_before_the_guest_runs(void **state)
     vsock_guest_attach(&guest);
     int fd = vsock_guest_host_connect(&guest);
     write_text(fd, "LISTEN 1024\n");
-    run();
+    run_device();
     assert_nothing(fd);
     /* The request is the first thing that the device hears: the line must come before it all the same. */
     vsock_guest_start(&guest, GUEST_RX_BUFFERS);
@@ -272,7 +114,7 @@ static void test_bad_lines(void **state)
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         int fd = vsock_guest_host_connect(&guest);
         write_text(fd, lines[i]);
-        run();
+        run_device();
         char byte;
         ssize_t n = read(fd, &byte, 1); /* reset when we had not read all of it */
         assert_true(n == 0 || (n < 0 && errno == ECONNRESET));
@@ -287,11 +129,11 @@ static void test_port_that_is_taken(void **state)
     int first = listen_on(HOST_PORT);
     int second = vsock_guest_host_connect(&guest);
     write_text(second, "LISTEN 1024\n");
-    run();
+    run_device();
     assert_end(second);
     close(second);
     close(first);
-    run();
+    run_device();
     first = listen_on(HOST_PORT); /* free again */
     close(first);
 }
@@ -317,7 +159,7 @@ static void test_nobody_listens(void **state)
     assert_int_equal(packet.dst_port, GUEST_PORT);
     int fd = listen_on(4242);
     close(fd);
-    run();
+    run_device();
     send_op(VSOCK_OP_REQUEST, 4242); /* not any more */
     (void)expect(VSOCK_OP_RST);
 }
@@ -332,8 +174,7 @@ static void test_host_gives_up_before_the_answer(void **state)
     (void)expect(VSOCK_OP_RST);
 }
 
-/* ---- ends
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- ends ---- */
 
 static void test_guest_half_close(void **state)
 {
@@ -482,8 +323,7 @@ static void test_a_port_pair_can_be_used_again(void **state)
     close(listener);
 }
 
-/* ---- much data, and credit
- * ------------------------------------------------------------------------------------------- */
+/* ---- much data, and credit ---- */
 
 static void test_much_to_the_guest(void **state)
 {
@@ -542,7 +382,7 @@ static void test_much_from_the_guest(void **state)
                 if (got[i] != pattern(read_back + (uint64_t)i))
                     fail_msg("byte %zu is wrong", (size_t)read_back + (size_t)i);
             read_back += n > 0 ? (uint32_t)n : 0;
-            run();
+            run_device();
         }
         struct vsock_guest_packet packet;
         while (vsock_guest_receive(&guest, &packet, false)) {
@@ -665,366 +505,7 @@ static void test_last_packet_before_power_off_arrives(void **state)
     close(listener);
 }
 
-/* ---- receive buffers
- * ------------------------------------------------------------------------------------------------- */
-
-static void test_no_receive_buffers(void **state)
-{
-    (void)state;
-    int listener = listen_on(HOST_PORT);
-    send_op(VSOCK_OP_REQUEST, HOST_PORT);
-    int stream = take_stream(listener, GUEST_PORT);
-    write_text(stream, "waits");
-    run(); /* driver_run() fails the test if this spins */
-    expect_nothing();
-    for (uint16_t i = 0; i < 2; i++)
-        vsock_guest_offer(&guest, i);
-    driver_kick(&guest.driver, VSOCK_QUEUE_RX);
-    (void)expect(VSOCK_OP_RESPONSE);
-    expect_data("waits");
-    close(stream);
-    close(listener);
-}
-
-static void test_connections_share_receive_buffers(void **state)
-{
-    (void)state;
-    enum { CONNECTIONS = 4 };
-    int listener = listen_on(HOST_PORT), streams[CONNECTIONS];
-    for (uint32_t i = 0; i < CONNECTIONS; i++) {
-        vsock_guest_send(&guest, VSOCK_OP_REQUEST, GUEST_PORT + i, HOST_PORT, 0, NULL, 0);
-        (void)expect(VSOCK_OP_RESPONSE);
-        streams[i] = take_stream(listener, GUEST_PORT + i);
-    }
-    static char much[100000];
-    for (unsigned i = 0; i < CONNECTIONS; i++)
-        assert_int_equal(write(streams[i], much, sizeof much), sizeof much);
-    /* Before the first of them has everything, each had its turn. */
-    uint32_t received[CONNECTIONS] = {0}, most = 0;
-    while (most < sizeof much) {
-        struct vsock_guest_packet packet = expect(VSOCK_OP_RW);
-        uint32_t *one = &received[packet.dst_port - GUEST_PORT];
-        *one += packet.length;
-        most = *one > most ? *one : most;
-    }
-    for (unsigned i = 0; i < CONNECTIONS; i++) {
-        assert_true(received[i] > 0);
-        close(streams[i]);
-    }
-    close(listener);
-}
-
-static void test_tiny_receive_buffer_needs_reset(void **state)
-{
-    (void)state;
-    driver_submit(&guest.driver, VSOCK_QUEUE_RX,
-                  &(struct driver_span){guest.rx_first, sizeof(struct vsock_header), true}, 1);
-    driver_kick(&guest.driver, VSOCK_QUEUE_RX);
-    send_op(VSOCK_OP_REQUEST, 4242); /* the answer needs a buffer */
-    run();
-    assert_true(driver_read(&guest.driver, MMIO_STATUS) & STATUS_NEEDS_RESET);
-}
-
-/* ---- packets that break the rules
- * ------------------------------------------------------------------------------------ */
-
-static void test_short_packet_needs_reset(void **state)
-{
-    (void)state;
-    driver_submit(&guest.driver, VSOCK_QUEUE_TX,
-                  &(struct driver_span){guest.tx, sizeof(struct vsock_header) - 1, false}, 1);
-    driver_kick(&guest.driver, VSOCK_QUEUE_TX);
-    assert_true(driver_read(&guest.driver, MMIO_STATUS) & STATUS_NEEDS_RESET);
-}
-
-static void test_wrong_sender_is_dropped(void **state)
-{
-    (void)state;
-    static const uint64_t senders[] = {0, 1, VSOCK_CID_HOST, GUEST_CID + 1, GUEST_CID | UINT64_C(1) << 32, UINT64_MAX};
-    int listener = listen_on(HOST_PORT);
-    for (size_t i = 0; i < sizeof senders / sizeof senders[0]; i++) {
-        struct vsock_header header = vsock_guest_header(&guest, VSOCK_OP_REQUEST, GUEST_PORT, HOST_PORT, 0);
-        header.src_cid = le64_from(senders[i]);
-        vsock_guest_send_raw(&guest, &header, NULL, 0);
-        expect_nothing();
-    }
-    assert_nothing(listener);
-    close(listener);
-}
-
-static void test_other_receivers_are_refused(void **state)
-{
-    (void)state;
-    static const uint64_t receivers[] = {0, 1, 3, GUEST_CID, VSOCK_CID_HOST | UINT64_C(1) << 32, UINT64_MAX};
-    int listener = listen_on(HOST_PORT);
-    for (size_t i = 0; i < sizeof receivers / sizeof receivers[0]; i++) {
-        struct vsock_header header = vsock_guest_header(&guest, VSOCK_OP_REQUEST, GUEST_PORT, HOST_PORT, 0);
-        header.dst_cid = le64_from(receivers[i]);
-        vsock_guest_send_raw(&guest, &header, NULL, 0);
-        assert_true(expect(VSOCK_OP_RST).src_cid == receivers[i]);
-    }
-    assert_nothing(listener);
-    close(listener);
-}
-
-static void test_other_types_are_refused(void **state)
-{
-    (void)state;
-    static const uint16_t types[] = {0, 2, 3, UINT16_MAX};
-    int listener = listen_on(HOST_PORT);
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        struct vsock_header header = vsock_guest_header(&guest, VSOCK_OP_REQUEST, GUEST_PORT, HOST_PORT, 0);
-        header.type = le16_from(types[i]);
-        vsock_guest_send_raw(&guest, &header, NULL, 0);
-        assert_int_equal(expect(VSOCK_OP_RST).type, types[i]);
-    }
-    assert_nothing(listener);
-    close(listener);
-}
-
-static void test_packets_of_no_connection(void **state)
-{
-    (void)state;
-    for (unsigned op = 0; op < 12; op++) {
-        send_op((enum vsock_op)op, HOST_PORT);
-        if (op != VSOCK_OP_RST)
-            (void)expect(VSOCK_OP_RST);
-        expect_nothing(); /* never an answer to a RST */
-    }
-}
-
-/* In an established connection, each of these ends it. */
-static void assert_ends_connection(const struct vsock_header *header, const void *payload, uint32_t length)
-{
-    int listener, stream = guest_connects(&listener);
-    vsock_guest_send_raw(&guest, header, payload, length);
-    (void)expect(VSOCK_OP_RST);
-    expect_nothing();
-    assert_end(stream);
-    close(stream);
-    close(listener);
-    run();
-}
-
-static void test_operations_out_of_place(void **state)
-{
-    (void)state;
-    static const unsigned ops[] = {VSOCK_OP_INVALID, VSOCK_OP_REQUEST, VSOCK_OP_RESPONSE, 8, 100, UINT16_MAX};
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        struct vsock_header header = vsock_guest_header(&guest, (enum vsock_op)ops[i], GUEST_PORT, HOST_PORT, 0);
-        assert_ends_connection(&header, NULL, 0);
-    }
-}
-
-static void test_lengths_that_lie(void **state)
-{
-    (void)state;
-    static const uint32_t lengths[] = {5, 0x10000, 0x10001, UINT32_MAX, UINT32_MAX - 43};
-    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
-        struct vsock_header header = vsock_guest_header(&guest, VSOCK_OP_RW, GUEST_PORT, HOST_PORT, lengths[i]);
-        assert_ends_connection(&header, "four", 4);
-    }
-    struct vsock_header header = vsock_guest_header(&guest, VSOCK_OP_CREDIT_UPDATE, GUEST_PORT, HOST_PORT, 4);
-    assert_ends_connection(&header, "four", 4); /* payload where none belongs */
-}
-
-static void test_payload_longer_than_a_packet(void **state)
-{
-    (void)state;
-    static uint8_t bytes[VSOCK_PAYLOAD_MAX + 1];
-    struct vsock_header header = vsock_guest_header(&guest, VSOCK_OP_RW, GUEST_PORT, HOST_PORT, sizeof bytes);
-    assert_ends_connection(&header, bytes, sizeof bytes);
-}
-
-static void test_data_after_shutdown(void **state)
-{
-    (void)state;
-    int listener, stream = guest_connects(&listener);
-    send_shutdown(HOST_PORT, VSOCK_SHUTDOWN_SEND);
-    send_text("too late");
-    (void)expect(VSOCK_OP_RST);
-    assert_end(stream);
-    close(stream);
-    close(listener);
-}
-
-static void test_data_before_the_answer(void **state)
-{
-    (void)state;
-    int fd = vsock_guest_host_connect(&guest);
-    write_text(fd, "CONNECT 5000\n");
-    struct vsock_guest_packet packet = expect(VSOCK_OP_REQUEST);
-    vsock_guest_send(&guest, VSOCK_OP_RW, GUEST_PORT, packet.src_port, 0, "x", 1);
-    (void)expect(VSOCK_OP_RST);
-    assert_end(fd);
-    close(fd);
-}
-
-static void test_shutdown_before_the_answer(void **state)
-{
-    (void)state;
-    int fd = vsock_guest_host_connect(&guest);
-    write_text(fd, "CONNECT 5000\n");
-    struct vsock_guest_packet packet = expect(VSOCK_OP_REQUEST);
-    send_shutdown(packet.src_port, VSOCK_SHUTDOWN_SEND);
-    (void)expect(VSOCK_OP_RST);
-    assert_end(fd);
-    close(fd);
-}
-
-/* The guest has no receive buffer for the RST that it earned, and goes on all the same: one RST answers all of it. */
-static void test_packets_while_a_reset_waits(void **state)
-{
-    (void)state;
-    int listener = listen_on(HOST_PORT);
-    send_op(VSOCK_OP_REQUEST, HOST_PORT);
-    int stream = take_stream(listener, GUEST_PORT);
-    for (unsigned op = 0; op < 9; op++)
-        if (op != VSOCK_OP_RST)
-            send_op((enum vsock_op)op, HOST_PORT);
-    send_text("more");
-    assert_end(stream);
-    vsock_guest_offer(&guest, 0);
-    vsock_guest_offer(&guest, 1);
-    driver_kick(&guest.driver, VSOCK_QUEUE_RX);
-    (void)expect(VSOCK_OP_RST);
-    expect_nothing();
-    close(stream);
-    close(listener);
-}
-
-static void test_credit_overrun(void **state)
-{
-    (void)state;
-    enum { PIECE = 65536 };
-    int listener, stream = guest_connects(&listener);
-    static uint8_t bytes[PIECE];
-    /* The host does not read. The socket takes a part, the backlog what was promised, and no byte more. */
-    struct vsock_guest_packet packet = {0};
-    unsigned pieces = 0;
-    bool reset = false;
-    while (pieces < 64 && !reset) {
-        vsock_guest_send(&guest, VSOCK_OP_RW, GUEST_PORT, HOST_PORT, 0, bytes, PIECE);
-        pieces++;
-        while (vsock_guest_receive(&guest, &packet, false))
-            reset |= packet.op == VSOCK_OP_RST;
-    }
-    assert_true(reset);
-    assert_true(pieces > VSOCK_BUFFER / PIECE);
-    uint64_t read_back = 0;
-    for (ssize_t n; (n = recv(stream, bytes, sizeof bytes, MSG_DONTWAIT)) != 0;) {
-        if (n < 0)
-            assert_true(driver_run(&guest.driver) > 0);
-        else
-            read_back += (uint64_t)n;
-    }
-    assert_true(read_back <= (pieces - 1) * (uint64_t)PIECE);
-    close(stream);
-    close(listener);
-}
-
-static void test_flood_of_connections(void **state)
-{
-    (void)state;
-    int listener = listen_on(HOST_PORT);
-    static int streams[VSOCK_CONNECTIONS_MAX];
-    for (uint32_t i = 0; i < VSOCK_CONNECTIONS_MAX; i++) {
-        vsock_guest_send(&guest, VSOCK_OP_REQUEST, i, HOST_PORT, 0, NULL, 0);
-        (void)expect(VSOCK_OP_RESPONSE);
-        streams[i] = take_stream(listener, i);
-    }
-    for (uint32_t i = 0; i < 10; i++) {
-        vsock_guest_send(&guest, VSOCK_OP_REQUEST, 100000 + i, HOST_PORT, 0, NULL, 0);
-        (void)expect(VSOCK_OP_RST);
-    }
-    assert_nothing(listener); /* what is refused is not handed to anybody */
-    int fd = vsock_guest_host_connect(&guest);
-    write_text(fd, "CONNECT 5000\n");
-    run();
-    assert_end(fd);
-    close(fd);
-    vsock_guest_send(&guest, VSOCK_OP_RST, 17, HOST_PORT, 0, NULL, 0);
-    vsock_guest_send(&guest, VSOCK_OP_REQUEST, 100000, HOST_PORT, 0, NULL, 0); /* there is room again */
-    (void)expect(VSOCK_OP_RESPONSE);
-    close(take_stream(listener, 100000));
-    for (uint32_t i = 0; i < VSOCK_CONNECTIONS_MAX; i++)
-        close(streams[i]);
-    close(listener);
-}
-
-static void test_flood_of_refusals_without_buffers(void **state)
-{
-    (void)state;
-    for (uint32_t i = 0; i < 10 * VSOCK_REFUSALS_MAX; i++)
-        vsock_guest_send(&guest, VSOCK_OP_RW, i, HOST_PORT, 0, NULL, 0);
-    unsigned answers = 0;
-    struct vsock_guest_packet packet;
-    for (uint16_t i = 0; i < 8; i++)
-        vsock_guest_offer(&guest, i);
-    driver_kick(&guest.driver, VSOCK_QUEUE_RX);
-    for (; vsock_guest_receive(&guest, &packet, false); answers++)
-        assert_int_equal(packet.op, VSOCK_OP_RST);
-    assert_int_equal(answers, VSOCK_REFUSALS_MAX); /* the others were dropped */
-}
-
-static void test_flood_of_clients(void **state)
-{
-    (void)state;
-    int fds[VSOCK_CLIENTS_MAX + 1];
-    for (unsigned i = 0; i <= VSOCK_CLIENTS_MAX; i++) {
-        fds[i] = vsock_guest_host_connect(&guest);
-        run();
-    }
-    assert_nothing(fds[VSOCK_CLIENTS_MAX - 1]);
-    assert_end(fds[VSOCK_CLIENTS_MAX]); /* one too many */
-    for (unsigned i = 0; i <= VSOCK_CLIENTS_MAX; i++)
-        close(fds[i]);
-    run();
-    close(listen_on(HOST_PORT));
-}
-
-/* ---- reset
- * ----------------------------------------------------------------------------------------------------------- */
-
-static void test_reset_with_connections(void **state)
-{
-    (void)state;
-    uint32_t port;
-    int listener, stream = guest_connects(&listener);
-    int fd = host_connects(&port);
-    write_text(stream, "on its way");
-    send_op(VSOCK_OP_REQUEST, 4242); /* a refusal waits, too */
-    driver_write(&guest.driver, MMIO_STATUS, 0);
-    assert_end(fd);
-    char byte;
-    assert_true(read(stream, &byte, 1) <= 0);
-    run();
-    /* Who listens still does when the driver is back. */
-    vsock_guest_start(&guest, GUEST_RX_BUFFERS);
-    expect_nothing();
-    send_op(VSOCK_OP_REQUEST, HOST_PORT);
-    (void)expect(VSOCK_OP_RESPONSE);
-    close(take_stream(listener, GUEST_PORT));
-    close(stream);
-    close(fd);
-    close(listener);
-}
-
-static void test_new_refuses_bad_addresses(void **state)
-{
-    (void)state;
-    static const uint32_t cids[] = {0, 1, 2, UINT32_MAX};
-    struct event_loop *loop = NULL;
-    assert_int_equal(event_loop_new(&loop, NULL), 0);
-    for (size_t i = 0; i < sizeof cids / sizeof cids[0]; i++) {
-        void *device = NULL;
-        assert_int_equal(virtio_vsock_new(&device, cids[i], dup(STDERR_FILENO), loop, NULL), -EINVAL);
-        assert_null(device);
-    }
-    event_loop_free(loop);
-}
-
-#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, vsock_setup, vsock_teardown)
 
 int main(void)
 {
@@ -1057,27 +538,6 @@ int main(void)
         CASE(test_credit_request_is_answered),
         CASE(test_backlog_outlives_the_connection),
         cmocka_unit_test(test_last_packet_before_power_off_arrives),
-        cmocka_unit_test_setup_teardown(test_no_receive_buffers, setup_without_buffers, teardown),
-        CASE(test_connections_share_receive_buffers),
-        cmocka_unit_test_setup_teardown(test_tiny_receive_buffer_needs_reset, setup_without_buffers, teardown),
-        CASE(test_short_packet_needs_reset),
-        CASE(test_wrong_sender_is_dropped),
-        CASE(test_other_receivers_are_refused),
-        CASE(test_other_types_are_refused),
-        CASE(test_packets_of_no_connection),
-        CASE(test_operations_out_of_place),
-        CASE(test_lengths_that_lie),
-        CASE(test_payload_longer_than_a_packet),
-        CASE(test_data_after_shutdown),
-        CASE(test_data_before_the_answer),
-        CASE(test_shutdown_before_the_answer),
-        cmocka_unit_test_setup_teardown(test_packets_while_a_reset_waits, setup_without_buffers, teardown),
-        CASE(test_credit_overrun),
-        CASE(test_flood_of_connections),
-        cmocka_unit_test_setup_teardown(test_flood_of_refusals_without_buffers, setup_without_buffers, teardown),
-        CASE(test_flood_of_clients),
-        CASE(test_reset_with_connections),
-        cmocka_unit_test(test_new_refuses_bad_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
