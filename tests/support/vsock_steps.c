@@ -147,7 +147,7 @@ int host_connects(uint32_t *host_port)
 {
     int fd = vsock_guest_host_connect(&guest);
     char line[64];
-    snprintf(line, sizeof line, "CONNECT %u\n", GUEST_PORT);
+    snprintf(line, sizeof line, "CONNECT %d\n", GUEST_PORT);
     write_text(fd, line);
     struct vsock_guest_packet packet = expect(VSOCK_OP_REQUEST);
     assert_int_equal(packet.dst_port, GUEST_PORT);
