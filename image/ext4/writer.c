@@ -51,17 +51,8 @@ int ext4_writer_flush(struct ext4_writer *writer, struct error *err)
     return ext4_writer_put_bytes(writer, writer->offset, writer->gathered, length, err);
 }
 
-static void gather(struct ext4_writer *writer, const void *bytes, size_t length, size_t padded)
-{
-    uint8_t *place = writer->gathered + writer->length;
-    memcpy(place, bytes, length);
-    memset(place + length, 0, padded - length);
-    writer->length += padded;
-}
-
 int ext4_writer_put(struct ext4_writer *writer, uint64_t block, const void *bytes, size_t length, struct error *err)
 {
-    const uint8_t *next = bytes;
     uint64_t offset = block << EXT4_BLOCK_BITS;
     if (writer->length && offset != writer->offset + writer->length) {
         int rc = ext4_writer_flush(writer, err);
@@ -69,22 +60,13 @@ int ext4_writer_put(struct ext4_writer *writer, uint64_t block, const void *byte
             return rc;
     }
     if (length >= DIRECT_SIZE) {
-        size_t whole = length & ~(size_t)(EXT4_BLOCK_SIZE - 1);
         int rc = ext4_writer_flush(writer, err);
-        if (rc == 0)
-            rc = ext4_writer_put_bytes(writer, offset, next, whole, err);
-        if (rc < 0)
-            return rc;
-        next += whole;
-        offset += whole;
-        length -= whole;
+        return rc < 0 ? rc : ext4_writer_put_bytes(writer, offset, bytes, length, err);
     }
-    if (!length)
-        return 0;
-    size_t padded = (length + EXT4_BLOCK_SIZE - 1) & ~(size_t)(EXT4_BLOCK_SIZE - 1);
     if (!writer->length)
         writer->offset = offset;
-    gather(writer, next, length, padded);
+    memcpy(writer->gathered + writer->length, bytes, length);
+    writer->length += length;
     return writer->length > GATHER_SIZE - DIRECT_SIZE ? ext4_writer_flush(writer, err) : 0;
 }
 

@@ -25,7 +25,7 @@ int ext4_writer_init(struct ext4_writer *writer, struct ext4_io io, struct error
 void ext4_writer_done(struct ext4_writer *writer);
 
 /**
- * Writes @p length bytes from block @p block on; the rest of the last block becomes zeros.
+ * Writes @p length bytes, a multiple of the block size, from block @p block on.
  * @return 0, or -errno of the output
  */
 int ext4_writer_put(struct ext4_writer *writer, uint64_t block, const void *bytes, size_t length, struct error *err);

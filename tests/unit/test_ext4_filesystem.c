@@ -333,6 +333,21 @@ static void test_holes(void **state)
     assert_says("stat /sparse", "Blockcount: 16");
 }
 
+/* A file that turns out shorter than expected leaves no gap behind. */
+static void test_blocks_that_are_not_needed_go_back(void **state)
+{
+    (void)state;
+    struct tree_inode *inode = add_top("f", S_IFREG);
+    inode->size = 100 * EXT4_BLOCK_SIZE;
+    uint64_t next = layers.fs.allocator.next;
+    struct ext4_content content;
+    ext4_content_begin(&content, &layers.fs, inode, inode->size);
+    assert_int_equal(ext4_content_write(&content, 0, "x", 1, NULL), 0);
+    assert_int_equal(ext4_content_end(&content, NULL), 0);
+    assert_int_equal(layers.fs.allocator.next, next + 1);
+    finish();
+}
+
 static void test_contents_out_of_order_are_refused(void **state)
 {
     (void)state;
@@ -590,6 +605,7 @@ int main(void)
         CASE(test_devices),
         CASE(test_extent_trees_of_every_depth),
         CASE(test_holes),
+        CASE(test_blocks_that_are_not_needed_go_back),
         CASE(test_contents_out_of_order_are_refused),
         CASE(test_directories_of_every_size),
         CASE(test_two_levels_of_index),

@@ -164,6 +164,22 @@ static void test_pax_records(void **state)
     assert_null(xattr->next); /* what Linux has no place for is left out */
 }
 
+static void test_attributes_of_directories_are_replaced(void **state)
+{
+    (void)state;
+    ADD(.name = "d", .type = '5', .uid = 7, .records = {{.key = "SCHILY.xattr.user.old", .value = "1"}});
+    ADD(.name = "d/f", .content = "x");
+    apply();
+    ADD(.name = "d", .type = '5', .mtime = 9, .records = {{.key = "SCHILY.xattr.user.new", .value = "2"}});
+    apply();
+    assert_tree("d/;d/f=x;");
+    const struct tree_inode *inode = layers_find(&layers, "d")->inode;
+    assert_int_equal(inode->uid, 0);
+    assert_int_equal(inode->mtime, 9);
+    assert_string_equal(inode->xattrs->bytes, "user.new");
+    assert_null(inode->xattrs->next);
+}
+
 static void test_names_are_bytes(void **state)
 {
     (void)state;
@@ -522,6 +538,7 @@ int main(void)
         PASSING(test_implied_parents),
         PASSING(test_the_last_of_several_wins),
         PASSING(test_pax_records),
+        PASSING(test_attributes_of_directories_are_replaced),
         PASSING(test_names_are_bytes),
         PASSING(test_gnu_long_names),
         PASSING(test_sparse_files),
