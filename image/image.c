@@ -147,6 +147,7 @@ static void summarise(struct store *store, const struct store_entry *entry, stru
     summary->digest = descriptor.digest;
     summary->id = manifest.config.digest;
     summary->platform = config.platform;
+    summary->in_use = rootfs_cache_in_use(store, &config);
     summary->created = parse_created(config.created);
     summary->size = manifest.config.size; /* at most 512 blobs of at most 2^40 bytes: no overflow */
     for (size_t i = 0; i < manifest.layer_count; i++)

@@ -3,6 +3,7 @@
 #ifndef IMAGE_IMAGE_H
 #define IMAGE_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +46,7 @@ struct image_summary {
     struct digest id;     /**< of the configuration */
     struct platform platform;
     uint64_t size;   /**< bytes of configuration and layers as stored (compressed) */
+    bool in_use;     /**< a container of it runs, or of another with the same layers */
     int64_t created; /**< seconds since 1970; 0 = the image does not say */
 };
 

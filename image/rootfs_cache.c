@@ -17,10 +17,10 @@
 #include "image/store.h"
 #include "image/temp_file.h"
 
-enum { KEY_NAME_MAX = DIGEST_TEXT_MAX + sizeof ".ext4", ROOTFS_MODE = 0444 };
+enum { KEY_NAME_MAX = DIGEST_TEXT_MAX + sizeof ".ext4", ROOTFS_MODE = 0444, MAKE_ATTEMPTS = 3 };
 
-/* The name of the cache's file. Changing a line of the text hashed here makes every cached file a stranger. */
-static int key_name(char name[static KEY_NAME_MAX], const struct image_config *config, struct error *err)
+/* Changing a line of the text hashed here makes every cached file a stranger. */
+int rootfs_cache_key(struct digest *key, const struct image_config *config, struct error *err)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT((size_t)(IMAGE_LAYERS_MAX + 1) * DIGEST_TEXT_MAX);
     buffer_append_format(&text, "rootfs %d\n", ROOTFS_WRITER_VERSION);
@@ -32,8 +32,14 @@ static int key_name(char name[static KEY_NAME_MAX], const struct image_config *c
     if (text.failed)
         return error_set(err, ENOMEM, "out of memory for a cache key");
 
+    return digest_of(key, DIGEST_SHA256, text.bytes, text.length, err);
+}
+
+/* The name of the cache's file. */
+static int key_name(char name[static KEY_NAME_MAX], const struct image_config *config, struct error *err)
+{
     struct digest key;
-    int rc = digest_of(&key, DIGEST_SHA256, text.bytes, text.length, err);
+    int rc = rootfs_cache_key(&key, config, err);
     if (rc < 0)
         return rc;
     char hex[DIGEST_TEXT_MAX];
@@ -123,6 +129,14 @@ static int open_cached(const struct store *store, const char *name)
     return fd < 0 ? -errno : fd;
 }
 
+bool rootfs_cache_in_use(const struct store *store, const struct image_config *config)
+{
+    char name[KEY_NAME_MAX];
+    cleanup_fd int fd = key_name(name, config, NULL) == 0 ? open_cached(store, name) : -1;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 int rootfs_cache_open(struct store *store, const struct manifest *manifest, const struct image_config *config,
                       struct error *err)
 {
@@ -131,7 +145,8 @@ int rootfs_cache_open(struct store *store, const struct manifest *manifest, cons
     if (rc < 0)
         return rc;
     int fd = open_cached(store, name);
-    if (fd == -ENOENT) {
+    /* Again, should somebody prune between the making and the opening. */
+    for (int attempt = 0; fd == -ENOENT && attempt < MAKE_ATTEMPTS; attempt++) {
         rc = make_rootfs(store, manifest, config, name, err);
         if (rc < 0)
             return rc;

@@ -15,6 +15,12 @@
 struct error;
 struct store;
 
+/** KEY as a digest. @return 0 or -errno */
+int rootfs_cache_key(struct digest *key, const struct image_config *config, struct error *err);
+
+/** Whether a running machine has the root file system of a configuration locked (hull-vmm locks its disks). */
+bool rootfs_cache_in_use(const struct store *store, const struct image_config *config);
+
 /** Whether the cache has the root file system of a configuration. */
 bool rootfs_cache_has(const struct store *store, const struct image_config *config);
 

@@ -153,6 +153,12 @@ int store_tag(struct store *store, const struct reference *reference, const stru
 int store_publish(struct store *store, const struct reference *reference, const struct descriptor *descriptor,
                   const struct manifest *manifest, struct error *err);
 
+/**
+ * Takes a name away; what it led to stays until it is pruned (image/prune.h).
+ * @return 0; -ENOENT when there is no such name; or -errno
+ */
+int store_untag(struct store *store, const struct reference *reference, struct error *err);
+
 /** The manifest of a name. @return 0; -ENOENT when the store has no such image; -EBADMSG for a damaged index.json */
 int store_resolve(const struct store *store, const struct reference *reference, struct descriptor *manifest,
                   struct error *err);

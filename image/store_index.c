@@ -36,8 +36,7 @@ static const char *name_of(const json_t *entry)
     return name ? name : "";
 }
 
-/* Reads index.json; gives the document and, borrowed from it, its entries. */
-static int index_read(const struct store *store, json_t **document, json_t **entries, struct error *err)
+int store_index_read(const struct store *store, json_t **document, json_t **entries, struct error *err)
 {
     cleanup_fd int fd = openat(store->images, STORE_INDEX_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
@@ -142,7 +141,7 @@ static int tag_locked(struct store *store, const struct reference *reference, co
     entry_name(reference, name);
     cleanup_json json_t *document = NULL;
     json_t *entries = NULL;
-    int rc = index_read(store, &document, &entries, err);
+    int rc = store_index_read(store, &document, &entries, err);
     if (rc < 0)
         return rc;
 
@@ -157,6 +156,25 @@ int store_tag(struct store *store, const struct reference *reference, const stru
 {
     cleanup_fd int lock = store_lock_index(store, err);
     return lock < 0 ? lock : tag_locked(store, reference, manifest, err);
+}
+
+int store_untag(struct store *store, const struct reference *reference, struct error *err)
+{
+    char name[REFERENCE_TEXT_MAX];
+    entry_name(reference, name);
+    cleanup_fd int lock = store_lock_index(store, err);
+    if (lock < 0)
+        return lock;
+    cleanup_json json_t *document = NULL;
+    json_t *entries = NULL;
+    int rc = store_index_read(store, &document, &entries, err);
+    if (rc < 0)
+        return rc;
+    if (remove_entries(entries, name) == 0) {
+        reference_format_familiar(reference, name);
+        return error_set(err, ENOENT, "no image '%s' on this machine", name);
+    }
+    return index_write(store, document, TEMP_FILE_REPLACE, err);
 }
 
 static int check_there(const struct store *store, const struct descriptor *blob, struct error *err)
@@ -199,7 +217,7 @@ int store_resolve(const struct store *store, const struct reference *reference, 
 
     cleanup_json json_t *document = NULL;
     json_t *entries = NULL;
-    int rc = index_read(store, &document, &entries, err);
+    int rc = store_index_read(store, &document, &entries, err);
     if (rc < 0)
         return rc;
 
@@ -222,7 +240,7 @@ int store_list(const struct store *store, struct store_entry **entries, size_t *
 {
     cleanup_json json_t *document = NULL;
     json_t *array = NULL;
-    int rc = index_read(store, &document, &array, err);
+    int rc = store_index_read(store, &document, &array, err);
     if (rc < 0)
         return rc;
 

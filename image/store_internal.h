@@ -6,6 +6,8 @@
 #include "image/store.h"
 #include "image/temp_file.h"
 
+struct json_t;
+
 #define STORE_INDEX_NAME "index.json"
 
 /** An open store: its directories. */
@@ -39,6 +41,12 @@ int store_lock_index(const struct store *store, struct error *err);
  */
 int store_partial_open(const struct store *store, const struct digest *digest, uint64_t size, bool wait,
                        struct temp_file *file, struct error *err);
+
+/** Whether a descriptor still is the file of that name. */
+bool store_is_named(int fd, int dir, const char *name);
+
+/** Reads index.json; gives the document and, borrowed from it, its entries. */
+int store_index_read(const struct store *store, struct json_t **document, struct json_t **entries, struct error *err);
 
 /** Hashes a file from its position to its end. @return 0 or -errno */
 int store_hash_file(int fd, struct hasher *hasher);

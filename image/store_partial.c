@@ -23,8 +23,7 @@ static void partial_name(char name[static DIGEST_TEXT_MAX], const struct digest 
             *at = '.';
 }
 
-/* Whether a descriptor still is the file of that name. */
-static bool is_named(int fd, int dir, const char *name)
+bool store_is_named(int fd, int dir, const char *name)
 {
     struct stat opened;
     struct stat named;
@@ -55,7 +54,7 @@ int store_partial_open(const struct store *store, const struct digest *digest, u
         int rc = lock_partial(fd, wait, err);
         if (rc < 0)
             return rc;
-        if (!is_named(fd, store->partial, name))
+        if (!store_is_named(fd, store->partial, name))
             continue;
         if (store_has_blob(store, digest, size)) {
             (void)unlinkat(store->partial, name, 0);

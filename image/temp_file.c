@@ -174,6 +174,11 @@ void temp_file_done(struct temp_file *file)
     *file = TEMP_FILE_NONE;
 }
 
+bool temp_file_is_one(const char *name)
+{
+    return strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0;
+}
+
 /* Removes one temporary if its writer is gone. */
 static void sweep_one(int dir, const char *name)
 {
@@ -195,7 +200,7 @@ void temp_file_sweep(int dir)
         return;
     }
     for (const struct dirent *entry; (entry = readdir(stream));)
-        if (strncmp(entry->d_name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0)
+        if (temp_file_is_one(entry->d_name))
             sweep_one(dir, entry->d_name);
     closedir(stream);
 }

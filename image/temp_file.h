@@ -58,6 +58,9 @@ int temp_file_publish(struct temp_file *file, int to_dir, const char *name, mode
 /** Closes and, unless published, removes the file. Fine on TEMP_FILE_NONE. */
 void temp_file_done(struct temp_file *file);
 
+/** Whether a name is one that temp_file_new_named() gives. */
+bool temp_file_is_one(const char *name);
+
 /** Removes the files of dead processes from a directory of such files. Those being written stay. */
 void temp_file_sweep(int dir);
 

@@ -24,7 +24,7 @@ enum {
 
 /** One command. */
 struct command {
-    const char *name;
+    const char *name;             /**< one word, or two: "image prune" */
     const char *summary;          /**< one line for `hull help`, no full stop */
     const char *operands;         /**< "IMAGE [COMMAND [ARG...]]"; "" = none */
     const char *description;      /**< paragraphs for `hull help NAME`; may be NULL */
@@ -50,12 +50,17 @@ struct command {
 /** All commands, in the order of `hull help`; NULL ends the list. */
 extern const struct command *const commands[];
 
-/** The command with that name, or NULL. */
-const struct command *command_find(const char *name);
+/**
+ * The command whose name the words begin with.
+ * @param words  set to how many of them are its name: 1 or 2
+ * @return NULL with @p err set when there is none
+ */
+const struct command *command_find(char **argv, int argc, int *words, struct error *err);
 
 /** Prints the help text of a command, or with NULL the list of them, to standard output. */
 void command_print_help(const struct command *command);
 
 extern const struct command command_run, command_pull, command_images, command_doctor, command_version, command_help;
+extern const struct command command_rmi, command_image_prune, command_system_df, command_system_prune;
 
 #endif

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "tools/hull/command.h"
 
 enum { OPTION_COLUMN = 26 };
@@ -51,7 +50,7 @@ static void print_list(void)
     printf("hull runs each container in a virtual machine of its own.\n\nUsage: hull COMMAND [OPTIONS] ...\n\n"
            "Commands:\n");
     for (const struct command *const *command = commands; *command; command++)
-        printf("  %-10s  %s\n", (*command)->name, (*command)->summary);
+        printf("  %-13s  %s\n", (*command)->name, (*command)->summary);
     printf("\nEnvironment:\n");
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
         printf("  %-14s  %s\n", variables[i].name, variables[i].meaning);
@@ -70,9 +69,10 @@ void command_print_help(const struct command *command)
 static int run(void *values, char **operands, int count, struct error *err)
 {
     (void)values;
-    const struct command *command = count ? command_find(operands[0]) : NULL;
+    int words;
+    const struct command *command = count ? command_find(operands, count, &words, err) : NULL;
     if (count && !command)
-        return error_set(err, EINVAL, "there is no command '%s'; 'hull help' lists them", operands[0]);
+        return -EINVAL;
     command_print_help(command);
     return STATUS_OK;
 }
@@ -82,7 +82,7 @@ const struct command command_help = {
     .summary = "Say what hull and its commands do",
     .operands = "[COMMAND]",
     .example = "  hull help run",
-    .operands_max = 1,
+    .operands_max = 2,
     .failure_status = STATUS_FAILED,
     .run = run,
 };

@@ -74,16 +74,20 @@ int main(int argc, char **argv)
         command_print_help(NULL);
         return flush_output(&command_help, argc < 2 ? STATUS_FAILED : STATUS_OK);
     }
-    const struct command *command = strcmp(argv[1], "--version") == 0 ? &command_version : command_find(argv[1]);
+    int words = 1;
+    const struct command *command =
+        strcmp(argv[1], "--version") == 0 ? &command_version : command_find(argv + 1, argc - 1, &words, &err);
     if (!command) {
-        log_error("there is no command '%s'; 'hull help' lists them", argv[1]);
+        log_error("%s", err.text);
         return STATUS_FAILED;
     }
-    if (wants_help(argc - 2, argv + 2)) {
+    argc -= 1 + words;
+    argv += 1 + words;
+    if (wants_help(argc, argv)) {
         command_print_help(command);
         return flush_output(command, STATUS_OK);
     }
-    int status = run_command(command, argc - 2, argv + 2, &err);
+    int status = run_command(command, argc, argv, &err);
     if (status < 0) {
         log_error("%s", err.text);
         return command->failure_status;
