@@ -484,6 +484,24 @@ static void test_xattrs_in_inodes_and_blocks(void **state)
     assert_says("stat /small", "File ACL: 0");
 }
 
+/* The kernel stops searching a block where the name would have to be. */
+static void test_xattrs_in_blocks_are_in_order(void **state)
+{
+    (void)state;
+    static const char value[100];
+    static const char *const sorted[] = {"user.c", "user.bb", "user.aaa", "user.aab", "trusted.y", "security.z"};
+    struct tree_inode *inode = add_top("f", S_IFREG);
+    for (size_t i = 0; i < sizeof sorted / sizeof sorted[0]; i++)
+        set(inode, sorted[i], value, sizeof value);
+    finish();
+    char *listed = e2fs_debug(layers.fd, "ea_list /f"), *place = listed;
+    for (size_t i = 0; i < sizeof sorted / sizeof sorted[0]; i++) {
+        place = strstr(place, sorted[i]);
+        assert_non_null(place);
+    }
+    free(listed);
+}
+
 static void test_acls(void **state)
 {
     (void)state;
@@ -612,6 +630,7 @@ int main(void)
         CASE(test_link_counts),
         CASE(test_names_of_all_bytes),
         CASE(test_xattrs_in_inodes_and_blocks),
+        CASE(test_xattrs_in_blocks_are_in_order),
         CASE(test_acls),
         CASE(test_as_many_xattrs_as_fit),
         cmocka_unit_test(test_every_operation_may_fail),

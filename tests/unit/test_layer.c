@@ -388,6 +388,7 @@ static void test_links_to_symlinks(void **state)
 static void test_links_to_what_comes_later(void **state)
 {
     (void)state;
+    ADD(.name = "l1", .content = "an earlier entry");
     ADD(.name = "l1", .type = '1', .link = "l2");
     ADD(.name = "l2", .type = '1', .link = "target");
     ADD(.name = "taken", .type = '1', .link = "target");

@@ -126,10 +126,10 @@ static void test_removed_contents_are_gone(void **state)
 {
     (void)state;
     static const char secret[] = "a secret that a later layer removes";
-    char content[20000];
+    static char content[400000];
     struct rootfs_layer layers[2];
     memset(content, 'x', sizeof content);
-    memcpy(content + 9000, secret, sizeof secret);
+    memcpy(content + 390000, secret, sizeof secret);
     ADD(.name = "secret", .content = content, .length = sizeof content);
     memset(content, 'y', sizeof content);
     ADD(.name = "kept", .content = content, .length = sizeof content);
@@ -253,6 +253,36 @@ static void test_scratch_disks_of_every_size(void **state)
     }
 }
 
+enum { UUID_OFFSET = 1024 + 0x68, UUID_SIZE = 16 };
+
+static void read_uuid(int fd, uint8_t uuid[UUID_SIZE])
+{
+    assert_int_equal(fd_pread_full(fd, uuid, UUID_SIZE, UUID_OFFSET), UUID_SIZE);
+    close(fd);
+}
+
+static void test_identities_differ(void **state)
+{
+    (void)state;
+    uint8_t uuids[4][UUID_SIZE];
+    for (unsigned i = 0; i < 4; i++) {
+        int fd = e2fs_new_file();
+        if (i < 2) {
+            assert_int_equal(rootfs_write_scratch(fd, (1ULL + i) << 20, NULL), 0);
+        } else {
+            ADD(.name = i == 2 ? "one" : "two");
+            struct rootfs_layer layer = pack(LAYER_TAR);
+            assert_int_equal(rootfs_write(&layer, 1, fd, NULL), 0);
+            close_layers(&layer, 1);
+        }
+        read_uuid(fd, uuids[i]);
+        assert_int_equal(uuids[i][6] >> 4, 8); /* RFC 9562: version 8, variant 10 */
+        assert_int_equal(uuids[i][8] >> 6, 2);
+        for (unsigned j = 0; j < i; j++)
+            assert_memory_not_equal(uuids[i], uuids[j], UUID_SIZE);
+    }
+}
+
 static void test_scratch_disks_out_of_range(void **state)
 {
     (void)state;
@@ -277,6 +307,7 @@ int main(void)
         CASE(test_no_layers),
         CASE(test_output_errors_are_told),
         CASE(test_scratch_disks_of_every_size),
+        CASE(test_identities_differ),
         CASE(test_scratch_disks_out_of_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
