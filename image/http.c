@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP GET over libcurl's easy interface. */
-#include "image/http.h"
-
+/* HTTP over libcurl's easy interface. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -11,28 +9,17 @@
 #include <string.h>
 #include <strings.h>
 
-#include <curl/curl.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "image/http_internal.h"
+#include "image/http_trust.h"
 #include "image/http_url.h"
 
 struct http {
     CURL *curl;
     char curl_error[CURL_ERROR_SIZE];
-};
-
-/* One answer on its way in. */
-struct transfer {
-    CURL *curl;
-    const struct http_request *request;
-    struct http_response *response;
-    struct error *err;
-    int rc; /* why we ended it; 0 = we did not */
-    size_t header_bytes;
-    uint64_t body_bytes; /* of this answer */
-    uint64_t range_start;
-    bool range_told; /* Content-Range was there and understood */
 };
 
 int http_new(struct http **http, struct error *err)
@@ -80,155 +67,6 @@ bool http_host_is_loopback(const char *host)
     return strcasecmp(name, "localhost") == 0;
 }
 
-static bool is_success(int status)
-{
-    return status == 200 || status == 206;
-}
-
-/* ---- the answer's headers ---------------------------------------------------------------------------------------- */
-
-/* Copies a header's value, without the white space around it; appends to what is there, or begins anew. */
-static void copy_value(char *to, size_t size, const char *value, size_t length, bool append)
-{
-    size_t used = append ? strlen(to) : 0;
-    const char *separator = used ? ", " : "";
-    /* One that does not fit is dropped whole: half a challenge or a digest would be another one. */
-    if (used + strlen(separator) + length >= size)
-        return;
-    (void)snprintf(to + used, size - used, "%s%.*s", separator, (int)length, value);
-}
-
-static void take_content_range(struct transfer *transfer, const char *value, size_t length)
-{
-    static const char unit[] = "bytes ";
-    char text[64];
-    char *end;
-    if (length >= sizeof text)
-        return;
-    memcpy(text, value, length);
-    text[length] = '\0';
-    if (strncmp(text, unit, strlen(unit)) != 0 || text[strlen(unit)] < '0' || text[strlen(unit)] > '9')
-        return;
-    errno = 0;
-    transfer->range_start = strtoull(text + strlen(unit), &end, 10);
-    transfer->range_told = errno == 0 && *end == '-';
-}
-
-static void take_retry_after(struct http_response *response, const char *value, size_t length)
-{
-    enum { SECONDS_MAX = 3600 };
-    unsigned seconds = 0;
-    for (size_t i = 0; i < length && value[i] >= '0' && value[i] <= '9' && seconds < SECONDS_MAX; i++)
-        seconds = seconds * 10 + (unsigned)(value[i] - '0');
-    response->retry_after = seconds;
-}
-
-static void take_header(struct transfer *transfer, const char *name, size_t name_length, const char *value,
-                        size_t length)
-{
-    struct http_response *response = transfer->response;
-    const struct {
-        const char *name;
-        char *to;
-        size_t size;
-        bool append;
-    } texts[] = {
-        {"content-type", response->content_type, sizeof response->content_type, false},
-        {"docker-content-digest", response->content_digest, sizeof response->content_digest, false},
-        {"www-authenticate", response->authenticate, sizeof response->authenticate, true},
-    };
-
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (strlen(texts[i].name) == name_length && strncasecmp(texts[i].name, name, name_length) == 0)
-            copy_value(texts[i].to, texts[i].size, value, length, texts[i].append);
-    if (name_length == strlen("content-range") && strncasecmp(name, "content-range", name_length) == 0)
-        take_content_range(transfer, value, length);
-    if (name_length == strlen("retry-after") && strncasecmp(name, "retry-after", name_length) == 0)
-        take_retry_after(response, value, length);
-}
-
-static size_t on_header(char *line, size_t one, size_t length, void *context)
-{
-    struct transfer *transfer = context;
-    (void)one;
-    transfer->header_bytes += length;
-    if (transfer->header_bytes > HTTP_HEADERS_MAX) {
-        transfer->rc =
-            error_set(transfer->err, EPROTO, "an answer with more than %d bytes of headers", HTTP_HEADERS_MAX);
-        return 0;
-    }
-    /* A status line begins an answer: what an interim one (100 Continue) said is void. */
-    if (length >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        *transfer->response = (struct http_response){0};
-        return length;
-    }
-
-    const char *colon = memchr(line, ':', length);
-    if (!colon)
-        return length;
-    const char *value = colon + 1;
-    const char *end = line + length;
-    while (value < end && (*value == ' ' || *value == '\t'))
-        value++;
-    while (end > value && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' ' || end[-1] == '\t'))
-        end--;
-    /* A NUL would end our copy early and make it another value. */
-    if (!memchr(value, '\0', (size_t)(end - value)))
-        take_header(transfer, line, (size_t)(colon - line), value, (size_t)(end - value));
-    return length;
-}
-
-/* ---- the answer's body ------------------------------------------------------------------------------------------- */
-
-/* Once per answer, before its first byte: is this the range that was asked for? */
-static int check_range(struct transfer *transfer, int status)
-{
-    uint64_t offset = transfer->request->offset;
-    if (status == 206 && (!transfer->range_told || transfer->range_start != offset))
-        return error_set(transfer->err, EBADMSG, "asked for the bytes from %" PRIu64 " on, got others", offset);
-    return 0;
-}
-
-static int take_body(struct transfer *transfer, const char *bytes, size_t length)
-{
-    const struct http_request *request = transfer->request;
-    long status = 0;
-    curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
-
-    if (!is_success((int)status)) {
-        size_t used = strlen(transfer->response->detail);
-        size_t room = sizeof transfer->response->detail - 1 - used;
-        (void)snprintf(transfer->response->detail + used, room + 1, "%.*s", (int)(length < room ? length : room),
-                       bytes);
-        return 0;
-    }
-    if (transfer->body_bytes == 0) {
-        int rc = check_range(transfer, (int)status);
-        if (rc < 0)
-            return rc;
-    }
-
-    /* A server that ignores the Range header sends it all again; what we have is passed over. */
-    uint64_t skip = status == 200 ? request->offset : 0;
-    uint64_t before = transfer->body_bytes;
-    transfer->body_bytes += length;
-    if (transfer->body_bytes <= skip)
-        return 0;
-    size_t passed = before < skip ? (size_t)(skip - before) : 0;
-    if (transfer->body_bytes - skip > request->max)
-        return error_set(transfer->err, EBADMSG, "the registry sends more than the %" PRIu64 " bytes there should be",
-                         request->offset + request->max);
-    return request->sink(request->context, bytes + passed, length - passed, transfer->err);
-}
-
-static size_t on_body(char *bytes, size_t one, size_t length, void *context)
-{
-    struct transfer *transfer = context;
-    (void)one;
-    transfer->rc = length ? take_body(transfer, bytes, length) : 0;
-    return transfer->rc < 0 ? 0 : length;
-}
-
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 /* What libcurl's codes mean for the user. Code 0 stands for the system's own, from the socket. */
@@ -247,7 +85,7 @@ static const struct failure {
     {CURLE_GOT_NOTHING, ECONNRESET, "it closed the connection without an answer"},
     {CURLE_HTTP2, ECONNRESET, "HTTP/2 failed"},
     {CURLE_HTTP2_STREAM, ECONNRESET, "HTTP/2 failed"},
-    {CURLE_SSL_CONNECT_ERROR, EPROTO,
+    {CURLE_SSL_CONNECT_ERROR, EPROTOTYPE,
      "no TLS there; if that registry is meant to speak plain HTTP, name it in HULL_INSECURE_REGISTRIES"},
     {CURLE_PEER_FAILED_VERIFICATION, EPROTO,
      "its certificate is not trusted; if it is yours, add its CA with update-ca-certificates"},
@@ -305,6 +143,69 @@ static bool append_header(struct curl_slist **list, const char *name, const char
     return longer != NULL;
 }
 
+static const struct method {
+    const char *name;
+    bool has_body;
+} methods[] = {
+    [HTTP_GET] = {"GET", false}, [HTTP_HEAD] = {"HEAD", false},  [HTTP_POST] = {"POST", true},
+    [HTTP_PUT] = {"PUT", true},  [HTTP_PATCH] = {"PATCH", true}, [HTTP_DELETE] = {"DELETE", false},
+};
+
+/* libcurl's callback that takes the next bytes of the request's body. */
+static size_t on_send(char *bytes, size_t one, size_t room, void *context)
+{
+    struct transfer *transfer = context;
+    const struct http_body *body = transfer->request->body;
+    uint64_t left = body ? body->length - transfer->sent_bytes : 0;
+    size_t length = left < one * room ? (size_t)left : one * room;
+    if (length == 0)
+        return 0;
+    if (body->bytes) {
+        memcpy(bytes, (const char *)body->bytes + transfer->sent_bytes, length);
+    } else {
+        ssize_t got = pread(body->fd, bytes, length, (off_t)(body->offset + transfer->sent_bytes));
+        if (got <= 0) {
+            transfer->rc = got < 0 ? error_set_errno(transfer->err, errno, "cannot read what is to be sent")
+                                   : error_set(transfer->err, EIO, "what is to be sent has become shorter");
+            return CURL_READFUNC_ABORT;
+        }
+        length = (size_t)got;
+    }
+    transfer->sent_bytes += length;
+    return length;
+}
+
+/* libcurl begins anew when a kept connection turns out to be dead. */
+static int on_rewind(void *context, curl_off_t offset, int origin)
+{
+    struct transfer *transfer = context;
+    if (origin != SEEK_SET || offset < 0)
+        return CURL_SEEKFUNC_CANTSEEK;
+    transfer->sent_bytes = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static void set_method(CURL *curl, struct transfer *transfer)
+{
+    const struct http_request *request = transfer->request;
+    const struct method *method = &methods[request->method];
+    long patience = method->has_body ? HTTP_STORE_SECONDS_MAX : HTTP_STALL_SECONDS_MAX;
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, patience);
+    if (request->method == HTTP_HEAD)
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    else if (request->method != HTTP_GET)
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method->name);
+    if (!method->has_body)
+        return;
+    curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)(request->body ? request->body->length : 0));
+    curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_send);
+    curl_easy_setopt(curl, CURLOPT_READDATA, transfer);
+    curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_rewind);
+    curl_easy_setopt(curl, CURLOPT_SEEKDATA, transfer);
+}
+
 static void set_options(struct http *http, struct transfer *transfer, const char *url, struct curl_slist *headers)
 {
     enum { RECEIVE_BYTES = 256 << 10 };
@@ -320,34 +221,45 @@ static void set_options(struct http *http, struct transfer *transfer, const char
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "hull/" HULL_VERSION);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)HTTP_CONNECT_SECONDS_MAX);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)HTTP_STALL_SECONDS_MAX);
     curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, http_answer_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, http_answer_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
+    set_method(curl, transfer);
+    http_trust_set(curl, url);
     if (http_url_host(url, host) && http_host_is_loopback(host))
         curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); /* a proxy's loopback is another machine's */
 }
 
+static bool append_headers(struct curl_slist **list, const struct http_request *request, bool authorised)
+{
+    const struct http_body *body = request->body;
+    char range[64] = "";
+    if (request->offset > 0)
+        (void)snprintf(range, sizeof range, "bytes=%" PRIu64 "-", request->offset);
+    const struct {
+        const char *name, *value;
+    } headers[] = {
+        {"Accept", request->accept},
+        {"Authorization", authorised ? request->authorization : NULL},
+        {"Range", range[0] ? range : NULL},
+        {"Content-Type", body ? body->type : NULL},
+        {"Content-Range", body ? body->range : NULL},
+    };
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+        if (headers[i].value && !append_header(list, headers[i].name, headers[i].value))
+            return false;
+    return true;
+}
+
 /* One request and its answer, a redirect being an answer like any other. */
-static int get_once(struct http *http, const struct http_request *request, const char *url, bool authorised,
-                    struct http_response *response, struct error *err)
+static int perform_once(struct http *http, const struct http_request *request, const char *url, bool authorised,
+                        struct http_response *response, struct error *err)
 {
     struct transfer transfer = {.curl = http->curl, .request = request, .response = response, .err = err};
     struct curl_slist *headers = NULL;
-    bool complete = true;
-    if (request->accept)
-        complete = append_header(&headers, "Accept", request->accept);
-    if (complete && authorised)
-        complete = append_header(&headers, "Authorization", request->authorization);
-    if (complete && request->offset > 0) {
-        char range[64];
-        (void)snprintf(range, sizeof range, "bytes=%" PRIu64 "-", request->offset);
-        complete = append_header(&headers, "Range", range);
-    }
-    if (!complete) {
+    if (!append_headers(&headers, request, authorised)) {
         curl_slist_free_all(headers);
         return error_set(err, ENOMEM, "out of memory for an HTTP request");
     }
@@ -358,6 +270,9 @@ static int get_once(struct http *http, const struct http_request *request, const
     long status = 0;
     curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
     response->status = (int)status;
+    curl_off_t length = -1;
+    curl_easy_getinfo(http->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    response->length = length < 0 ? UINT64_MAX : (uint64_t)length;
 
     int rc = 0;
     if (transfer.rc < 0)
@@ -393,7 +308,8 @@ static int redirect_target(const struct http *http, const char *from, char to[st
     return 0;
 }
 
-int http_get(struct http *http, const struct http_request *request, struct http_response *response, struct error *err)
+int http_perform(struct http *http, const struct http_request *request, struct http_response *response,
+                 struct error *err)
 {
     char url[HTTP_URL_MAX];
     if (strlen(request->url) >= sizeof url)
@@ -401,8 +317,11 @@ int http_get(struct http *http, const struct http_request *request, struct http_
     memcpy(url, request->url, strlen(request->url) + 1);
 
     for (int hop = 0; hop <= HTTP_REDIRECTS_MAX; hop++) {
-        bool authorised = request->authorization && http_url_same_origin(url, request->url);
-        int rc = get_once(http, request, url, authorised, response, err);
+        bool same_origin = http_url_same_origin(url, request->url);
+        if (hop > 0 && !same_origin && request->method != HTTP_GET && request->method != HTTP_HEAD)
+            return error_set(err, EPROTO, "a redirect to another server, to which nothing is sent");
+        int rc = perform_once(http, request, url, same_origin && request->authorization, response, err);
+        response->redirected = !same_origin;
         if (rc < 0 || !is_redirect(response->status))
             return rc;
         char next[HTTP_URL_MAX];

@@ -3,6 +3,7 @@
 #include "image/http_url.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -77,6 +78,36 @@ bool http_url_host(const char *url, char text[static HTTP_ORIGIN_MAX])
     return valid;
 }
 
+bool http_url_authority(const char *url, char text[static HTTP_ORIGIN_MAX])
+{
+    char *host = NULL;
+    char *port = NULL;
+    CURLU *parsed = curl_url();
+    bool valid = parsed && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                 curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK;
+    if (valid)
+        (void)curl_url_get(parsed, CURLUPART_PORT, &port, 0);
+    int length = valid ? snprintf(text, HTTP_ORIGIN_MAX, "%s%s%s", host, port ? ":" : "", port ? port : "") : -1;
+    curl_free(host);
+    curl_free(port);
+    curl_url_cleanup(parsed);
+    return length > 0 && length < HTTP_ORIGIN_MAX;
+}
+
+char *http_url_resolve(const char *url, const char *location)
+{
+    char *text = NULL;
+    char *copy = NULL;
+    CURLU *parsed = curl_url();
+    if (parsed && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_set(parsed, CURLUPART_URL, location, 0) == CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_URL, &text, 0) == CURLUE_OK)
+        copy = strdup(text);
+    curl_free(text);
+    curl_url_cleanup(parsed);
+    return copy;
+}
+
 /* libcurl appends one "name=value" at a time and escapes what is right of the first '='. */
 static bool append_query(CURLU *url, const char *name, const char *value)
 {
@@ -102,4 +133,15 @@ char *http_url_with_query(const char *url, const char *const names_and_values[][
     curl_free(text);
     curl_url_cleanup(parsed);
     return copy;
+}
+
+char *http_url_form(const char *const names_and_values[][2], size_t count)
+{
+    char *url = http_url_with_query("http://form/", names_and_values, count);
+    const char *query = url ? strchr(url, '?') : NULL;
+    char *form = url ? strdup(query ? query + 1 : "") : NULL;
+    if (url)
+        explicit_bzero(url, strlen(url)); /* forms carry passwords */
+    free(url);
+    return form;
 }

@@ -21,7 +21,17 @@ void http_url_origin(const char *url, char text[static HTTP_ORIGIN_MAX]);
 /** Writes the host, an IPv6 address in brackets. @return false when the URL is invalid or the host too long */
 bool http_url_host(const char *url, char text[static HTTP_ORIGIN_MAX]);
 
+/** Writes host and port as the URL has them ("localhost:5000"; no port where it gives none). @return as http_url_host()
+ */
+bool http_url_authority(const char *url, char text[static HTTP_ORIGIN_MAX]);
+
+/** What a Location header means beside the URL that was asked. @return allocated; NULL when it is no URL */
+char *http_url_resolve(const char *url, const char *location);
+
 /** Adds "name=value", escaped, to a URL's query. @return allocated; NULL when the URL is invalid or memory runs out */
 char *http_url_with_query(const char *url, const char *const names_and_values[][2], size_t count);
+
+/** The same pairs as a form's body (application/x-www-form-urlencoded). @return allocated; NULL when memory runs out */
+char *http_url_form(const char *const names_and_values[][2], size_t count);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The registry client: URLs, tokens, repeated attempts, and what each status means to the user. */
+/* The registry client: its making, and manifests and blobs taken from it in as many attempts as they take. */
 #include "image/registry.h"
 
 #include <errno.h>
@@ -8,17 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
-#include <time.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "image/auth_header.h"
-#include "image/http.h"
+#include "image/credentials_internal.h"
 #include "image/http_url.h"
-#include "image/json.h"
+#include "image/registry_internal.h"
 
 #define DOCKER_HOST    "docker.io"
 #define DOCKER_SERVER  "registry-1.docker.io"
@@ -28,15 +25,8 @@
     MEDIA_TYPE_OCI_INDEX                                                                                               \
     ", " MEDIA_TYPE_DOCKER_INDEX ", " MEDIA_TYPE_OCI_MANIFEST ", " MEDIA_TYPE_DOCKER_MANIFEST
 
-struct registry {
-    struct http *http;
-    struct reference reference;
-    char *base;          /**< "https://host/v2/repository" */
-    char *authorization; /**< "Bearer ..."; NULL = none yet */
-};
-
 /* Whether a comma-separated list holds a host. */
-static bool list_has(const char *list, const char *host)
+bool registry_list_has(const char *list, const char *host)
 {
     size_t length = strlen(host);
     while (list && *list) {
@@ -49,19 +39,26 @@ static bool list_has(const char *list, const char *host)
     return false;
 }
 
+const char *registry_insecure_hosts(void)
+{
+    return getenv(INSECURE_HOSTS);
+}
+
 int registry_new(struct registry **registry, const struct reference *reference, struct error *err)
 {
     struct registry *made = calloc(1, sizeof *made);
     if (!made)
         return error_set(err, ENOMEM, "out of memory for a registry client");
     made->reference = *reference;
+    made->whole_bytes = REGISTRY_WHOLE_BYTES_MAX;
+    made->chunk_bytes = REGISTRY_CHUNK_BYTES;
 
     const char *host = reference->host;
-    bool plain = http_host_is_loopback(host) || list_has(getenv(INSECURE_HOSTS), host);
+    made->scheme_open = http_host_is_loopback(host) || registry_list_has(registry_insecure_hosts(), host);
     int rc = 0;
-    if (asprintf(&made->base, "%s://%s/v2/%s", plain ? "http" : "https",
-                 strcmp(host, DOCKER_HOST) == 0 ? DOCKER_SERVER : host, reference->repository) < 0) {
-        made->base = NULL;
+    if (asprintf(&made->origin, "%s://%s", made->scheme_open ? "http" : "https",
+                 strcmp(host, DOCKER_HOST) == 0 ? DOCKER_SERVER : host) < 0) {
+        made->origin = NULL;
         rc = error_set(err, ENOMEM, "out of memory for a registry client");
     }
     if (rc == 0)
@@ -79,102 +76,37 @@ void registry_free(struct registry *registry)
     if (!registry)
         return;
     http_free(registry->http);
-    free(registry->base);
-    free(registry->authorization);
+    free(registry->origin);
+    credentials_wipe(&registry->authorization);
+    credentials_done(&registry->login);
     free(registry);
 }
 
-/* ---- tokens ------------------------------------------------------------------------------------------------------ */
-
-static int sink_to_buffer(void *context, const void *bytes, size_t length, struct error *err)
+int registry_check_login(struct registry *registry, const struct credentials *login, struct error *err)
 {
-    struct buffer *buffer = context;
-    buffer_append(buffer, bytes, length);
-    return buffer->failed ? error_set(err, ENOMEM, "out of memory for an answer of %zu bytes", length) : 0;
-}
-
-/* A token goes into a header line, so it must be one word. */
-static bool token_valid(const char *token)
-{
-    size_t length = strnlen(token, REGISTRY_TOKEN_BYTES_MAX + 1);
-    for (size_t i = 0; i < length; i++)
-        if (token[i] <= ' ' || token[i] > '~')
-            return false;
-    return length > 0 && length <= REGISTRY_TOKEN_BYTES_MAX;
-}
-
-/* Takes the token out of a token server's answer: "token", or OAuth2's "access_token". */
-static int take_token(struct registry *registry, const struct buffer *body, struct error *err)
-{
-    cleanup_json json_t *answer = NULL;
-    const char *token = "";
-    int rc = json_parse_object(&answer, (const char *)body->bytes, body->length, err);
-    if (rc == 0)
-        rc = json_member_text(answer, "token", REGISTRY_TOKEN_BYTES_MAX, &token, err);
-    if (rc == 0 && !token[0])
-        rc = json_member_text(answer, "access_token", REGISTRY_TOKEN_BYTES_MAX, &token, err);
-    if (rc < 0)
-        return rc;
-    if (!token_valid(token))
-        return error_set(err, EBADMSG, "an answer without a usable token");
-
-    char *authorization;
-    if (asprintf(&authorization, "Bearer %s", token) < 0)
-        return error_set(err, ENOMEM, "out of memory for a token");
-    free(registry->authorization);
-    registry->authorization = authorization;
-    return 0;
-}
-
-/* Gets a token for anybody from the place that a challenge names. */
-static int fetch_token(struct registry *registry, const struct auth_challenge *challenge, struct error *err)
-{
-    if (!http_url_is(challenge->realm, "https") &&
-        !(http_url_is(challenge->realm, "http") && http_url_is(registry->base, "http")))
-        return error_set(err, EPROTO, "'%.100s' is no place to ask for a token over a safe line", challenge->realm);
-
-    char scope[AUTH_PARAMETER_MAX + 1];
-    if (challenge->scope[0])
-        memcpy(scope, challenge->scope, sizeof scope);
-    else
-        (void)snprintf(scope, sizeof scope, "repository:%s:pull", registry->reference.repository);
-    const char *const query[][2] = {{"scope", scope}, {"service", challenge->service}};
-    cleanup_free char *url = http_url_with_query(challenge->realm, query, challenge->service[0] ? 2 : 1);
-    if (!url)
-        return error_set(err, ENOMEM, "out of memory for a URL");
-
-    enum { ANSWER_BYTES_MAX = 64 << 10 };
-    cleanup_buffer struct buffer body = BUFFER_INIT(ANSWER_BYTES_MAX);
-    struct http_request request = {.url = url, .max = ANSWER_BYTES_MAX, .sink = sink_to_buffer, .context = &body};
     struct http_response response;
-    int rc = http_get(registry->http, &request, &response, err);
+    const struct http_request request = {.method = HTTP_GET, .max = HTTP_URL_MAX};
+    registry->login_looked_up = true;
+    registry->reference.repository[0] = '\0'; /* a token for none */
+    registry->login.user = login->user ? strdup(login->user) : NULL;
+    registry->login.password = login->password ? strdup(login->password) : NULL;
+    if ((login->user && !registry->login.user) || (login->password && !registry->login.password))
+        return error_set(err, ENOMEM, "out of memory for a login");
+    int rc = registry_send(registry, "/v2/", &request, &response, err);
     if (rc < 0)
         return rc;
+    if (response.status == 401)
+        return error_set(err, EACCES, "the registry refuses the login: is the password right?");
     if (response.status != 200)
-        return error_set(err, response.status == 401 || response.status == 403 ? EACCES : EPROTO,
-                         "'%.100s' gives no token to anybody (HTTP %d)", challenge->realm, response.status);
-    rc = take_token(registry, &body, err);
-    return rc < 0 ? error_context(err, rc, "token server '%.100s'", challenge->realm) : 0;
+        return registry_status_error(&response, err);
+    return registry->authorization ? 1 : 0;
 }
 
-/* Answers a 401. @return 1 when asking again may help now, 0 when not, or -errno */
-static int authorise(struct registry *registry, const struct http_response *response, struct error *err)
-{
-    struct auth_challenge challenges[AUTH_CHALLENGES_MAX];
-    size_t count = auth_header_parse(challenges, response->authenticate);
-    const struct auth_challenge *bearer = auth_header_find(challenges, count, "bearer");
-    if (!bearer)
-        return 0;
-    int rc = fetch_token(registry, bearer, err);
-    return rc < 0 ? rc : 1;
-}
-
-/* ---- one document or blob, in as many attempts as it takes
- * ------------------------------------------------------------ */
+/* ---- one document or blob, in as many attempts as it takes ------------------------------------------------------- */
 
 /* What is being fetched. */
 struct fetch {
-    const char *url;
+    const char *target; /* "/v2/..." */
     const char *accept;
     uint64_t max;
     registry_sink *sink;
@@ -192,43 +124,15 @@ static int count_and_pass(void *context, const void *bytes, size_t length, struc
     return rc;
 }
 
-/* Before attempt @p attempt (1 = the first repetition): doubling from 100 ms, with half of it by chance, so that many
- * clients that failed together do not come back together. */
-static void wait_before(unsigned attempt, unsigned retry_after)
-{
-    enum { FIRST_MS = 100 };
-    unsigned chance = 0;
-    (void)!getrandom(&chance, sizeof chance, GRND_NONBLOCK);
-    unsigned ms = (unsigned)FIRST_MS << (attempt - 1);
-    ms = ms / 2 + chance % (ms / 2 + 1);
-    if (retry_after > REGISTRY_RETRY_AFTER_SECONDS_MAX)
-        retry_after = REGISTRY_RETRY_AFTER_SECONDS_MAX;
-    if (ms < retry_after * 1000)
-        ms = retry_after * 1000;
-    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    while (nanosleep(&left, &left) < 0 && errno == EINTR)
-        ;
-}
-
-/* One attempt, with a token if the registry wants one. */
 static int attempt_once(struct registry *registry, struct fetch *fetch, struct http_response *response,
                         struct error *err)
 {
-    for (bool fresh = false;; fresh = true) {
-        struct http_request request = {.url = fetch->url,
-                                       .accept = fetch->accept,
-                                       .authorization = registry->authorization,
-                                       .offset = fetch->delivered,
-                                       .max = fetch->max - fetch->delivered,
-                                       .sink = count_and_pass,
-                                       .context = fetch};
-        int rc = http_get(registry->http, &request, response, err);
-        if (rc < 0 || response->status != 401 || fresh)
-            return rc;
-        rc = authorise(registry, response, err);
-        if (rc <= 0)
-            return rc;
-    }
+    struct http_request request = {.accept = fetch->accept,
+                                   .offset = fetch->delivered,
+                                   .max = fetch->max - fetch->delivered,
+                                   .sink = count_and_pass,
+                                   .context = fetch};
+    return registry_send(registry, fetch->target, &request, response, err);
 }
 
 static int fetch_with_retries(struct registry *registry, struct fetch *fetch, struct http_response *response,
@@ -248,60 +152,13 @@ static int fetch_with_retries(struct registry *registry, struct fetch *fetch, st
         }
         if (!http_is_transient(rc, response) || attempt == REGISTRY_ATTEMPTS_MAX)
             return rc;
-        log_debug("%s: attempt %u failed (%d, HTTP %d) after %" PRIu64 " bytes", fetch->url, attempt, rc,
+        log_debug("%s: attempt %u failed (%d, HTTP %d) after %" PRIu64 " bytes", fetch->target, attempt, rc,
                   response->status, fetch->delivered);
-        wait_before(attempt, response->retry_after);
+        registry_wait_before(attempt, response->retry_after);
     }
 }
 
-/* ---- what a status means
- * ----------------------------------------------------------------------------------------------- */
-
-static const struct meaning {
-    int status;
-    int code;
-    const char *words;
-} meanings[] = {
-    {401, EACCES, "the registry wants a login for it (or it does not exist)"},
-    {403, EACCES, "the registry refuses"},
-    {404, ENOENT, "the registry does not have it: check the name and the tag"},
-    {416, EBADMSG, "it is shorter there than it should be"},
-    {429, EBUSY, "the registry asks for fewer requests: wait some minutes"},
-};
-
-static bool is_web_page(const struct http_response *response)
-{
-    return strncasecmp(response->content_type, "text/html", strlen("text/html")) == 0;
-}
-
-/* The registry's own words: {"errors":[{"message":"..."}]} (distribution-spec, "Error Codes"), or the first line of
- * plain text; "" for anything else. */
-static void registry_words(const struct http_response *response, char *words, size_t size)
-{
-    cleanup_json json_t *answer = NULL;
-    const char *detail = response->detail;
-    const char *message = NULL;
-    if (json_parse_object(&answer, detail, strlen(detail), NULL) == 0)
-        message = json_string_value(json_object_get(json_array_get(json_object_get(answer, "errors"), 0), "message"));
-    else if (!is_web_page(response))
-        message = detail;
-    words[0] = '\0';
-    if (message && message[0])
-        (void)snprintf(words, size, " (%.*s)", (int)strcspn(message, "\r\n"), message);
-}
-
-static int status_error(const struct http_response *response, struct error *err)
-{
-    char words[160];
-    registry_words(response, words, sizeof words);
-    for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
-        if (meanings[i].status == response->status)
-            return error_set(err, meanings[i].code, "%s%s", meanings[i].words, words);
-    return error_set(err, EPROTO, "the registry answers with HTTP status %d%s", response->status, words);
-}
-
-/* ---- manifests and blobs
- * ------------------------------------------------------------------------------------------------- */
+/* ---- manifests and blobs ----------------------------------------------------------------------------------------- */
 
 /* What the reference names, as the API wants it. */
 static void format_version(const struct reference *reference, const struct digest *digest,
@@ -341,13 +198,13 @@ static int verify_manifest(const struct registry *registry, const struct digest 
     return 0;
 }
 
-static int get_manifest(struct registry *registry, const struct digest *digest, const char *url, struct buffer *body,
+static int get_manifest(struct registry *registry, const struct digest *digest, const char *target, struct buffer *body,
                         struct descriptor *document, struct error *err)
 {
-    struct fetch fetch = {.url = url,
+    struct fetch fetch = {.target = target,
                           .accept = ACCEPT_MANIFESTS,
                           .max = MANIFEST_BYTES_MAX,
-                          .sink = sink_to_buffer,
+                          .sink = registry_sink_to_buffer,
                           .context = body,
                           .whole = body};
     struct http_response response;
@@ -355,8 +212,8 @@ static int get_manifest(struct registry *registry, const struct digest *digest, 
     if (rc < 0)
         return rc;
     if (response.status != 200)
-        return status_error(&response, err);
-    if (is_web_page(&response))
+        return registry_status_error(&response, err);
+    if (registry_is_web_page(&response))
         return error_set(err, EBADMSG, "a web page came instead of a manifest: is that a registry?");
 
     struct descriptor got = {.size = body->length};
@@ -374,12 +231,12 @@ int registry_get_manifest(struct registry *registry, const struct digest *digest
 {
     char version[REFERENCE_TAG_MAX + DIGEST_TEXT_MAX];
     format_version(&registry->reference, digest, version);
-    cleanup_free char *url = NULL;
-    if (asprintf(&url, "%s/manifests/%s", registry->base, version) < 0) {
-        url = NULL;
+    cleanup_free char *target = NULL;
+    if (asprintf(&target, "/v2/%s/manifests/%s", registry->reference.repository, version) < 0) {
+        target = NULL;
         return error_set(err, ENOMEM, "out of memory for a URL");
     }
-    int rc = get_manifest(registry, digest, url, body, document, err);
+    int rc = get_manifest(registry, digest, target, body, document, err);
     return rc < 0 ? error_context(err, rc, "manifest '%s'", version) : 0;
 }
 
@@ -388,17 +245,17 @@ int registry_get_blob(struct registry *registry, const struct descriptor *blob, 
 {
     char digest[DIGEST_TEXT_MAX];
     digest_format(&blob->digest, digest);
-    cleanup_free char *url = NULL;
-    if (asprintf(&url, "%s/blobs/%s", registry->base, digest) < 0) {
-        url = NULL;
+    cleanup_free char *target = NULL;
+    if (asprintf(&target, "/v2/%s/blobs/%s", registry->reference.repository, digest) < 0) {
+        target = NULL;
         return error_set(err, ENOMEM, "out of memory for a URL");
     }
 
-    struct fetch fetch = {.url = url, .max = blob->size, .sink = sink, .context = context, .delivered = offset};
+    struct fetch fetch = {.target = target, .max = blob->size, .sink = sink, .context = context, .delivered = offset};
     struct http_response response;
     int rc = fetch_with_retries(registry, &fetch, &response, err);
     if (rc == 0 && response.status != 200 && response.status != 206)
-        rc = status_error(&response, err);
+        rc = registry_status_error(&response, err);
     else if (rc == 0 && fetch.delivered != blob->size)
         rc = error_set(err, EBADMSG, "the registry sends only %" PRIu64 " of %" PRIu64 " bytes", fetch.delivered,
                        blob->size);

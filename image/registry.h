@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A repository of a registry (OCI distribution-spec, "Pull"; Docker Registry HTTP API V2), asked anonymously: with the
- * token that registries hand out to anybody where they want one.
+ * A repository of a registry (OCI distribution-spec, "Pull" and "Push"; Docker Registry HTTP API V2), asked with the
+ * login that the auth files have for it (image/credentials.h), or as anybody.
  *
  * Plain HTTP is spoken to localhost, 127.0.0.0/8, [::1] and the hosts that HULL_INSECURE_REGISTRIES lists
- * ("host:port,host"), HTTPS with the system's certificates to all others. docker.io is served by registry-1.docker.io.
+ * ("host:port,host") unless they turn out to speak TLS, HTTPS to all others (image/http_trust.h says whose certificates
+ * are believed). docker.io is served by registry-1.docker.io.
  */
 #ifndef IMAGE_REGISTRY_H
 #define IMAGE_REGISTRY_H
@@ -16,13 +17,16 @@
 #include "image/reference.h"
 
 struct buffer;
+struct credentials;
 struct error;
 struct registry;
 
 enum {
-    REGISTRY_ATTEMPTS_MAX = 5,            /**< of one request; a later one resumes where the last was cut off */
-    REGISTRY_TOKEN_BYTES_MAX = 16 << 10,  /**< of a bearer token */
-    REGISTRY_RETRY_AFTER_SECONDS_MAX = 30 /**< what a registry may ask us to wait */
+    REGISTRY_ATTEMPTS_MAX = 5,             /**< of one request; a later one resumes where the last was cut off */
+    REGISTRY_TOKEN_BYTES_MAX = 16 << 10,   /**< of a bearer token */
+    REGISTRY_RETRY_AFTER_SECONDS_MAX = 30, /**< what a registry may ask us to wait */
+    REGISTRY_WHOLE_BYTES_MAX = 4 << 20,    /**< a blob of up to that size is uploaded by one request */
+    REGISTRY_CHUNK_BYTES = 64 << 20        /**< a longer one by requests of that size, each resumed where it was cut */
 };
 
 /** Takes a blob's bytes in order; a negative return ends the transfer with it. */
@@ -35,6 +39,12 @@ int registry_new(struct registry **registry, const struct reference *reference, 
 void registry_free(struct registry *registry);
 
 /**
+ * Tries a login: GET /v2/ with it instead of what the auth files have. The client is good for nothing else afterwards.
+ * @return 1 when the registry took it; 0 when it lets anybody in and did not look; -EACCES when it refuses; or -errno
+ */
+int registry_check_login(struct registry *registry, const struct credentials *login, struct error *err);
+
+/**
  * Gets a manifest or an index by the reference's digest or tag, or by digest.
  *
  * @param digest    NULL = what the reference names
@@ -42,7 +52,7 @@ void registry_free(struct registry *registry);
  * @param document  its media type (as the registry says, parameters cut off), digest (checked if it was asked for, else
  *                  computed) and size
  * @return 0; -ENOENT; -EACCES; -EBADMSG when the bytes are not what the digest says, or too many; network errors as
- *         http_get()
+ *         http_perform()
  */
 int registry_get_manifest(struct registry *registry, const struct digest *digest, struct buffer *body,
                           struct descriptor *document, struct error *err);

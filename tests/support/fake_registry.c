@@ -55,21 +55,21 @@ static bool readable(const struct fake_registry *registry, int fd)
     return poll(waits, 2, -1) > 0 && !waits[1].revents;
 }
 
-/* Reads one request's head; GET has no body. */
-static bool read_head(const struct fake_registry *registry, int fd, char head[static HEAD_MAX])
+/* Reads one request's head, and perhaps the beginning of its body. @return how much; 0 = there is no more request */
+static size_t read_head(const struct fake_registry *registry, int fd, char head[static HEAD_MAX])
 {
     size_t length = 0;
     head[0] = '\0';
     while (!strstr(head, "\r\n\r\n")) {
         if (length + 1 == HEAD_MAX || !readable(registry, fd))
-            return false;
+            return 0;
         ssize_t got = recv(fd, head + length, HEAD_MAX - 1 - length, 0);
         if (got <= 0)
-            return false;
+            return 0;
         length += (size_t)got;
         head[length] = '\0';
     }
-    return true;
+    return length;
 }
 
 static void take_header(char value[static FAKE_TEXT_MAX], const char *head, const char *name)
@@ -88,12 +88,52 @@ static void take_header(char value[static FAKE_TEXT_MAX], const char *head, cons
 
 static bool parse_request(struct fake_request *request, const char *head)
 {
-    if (strncmp(head, "GET ", 4) != 0)
+    char length[FAKE_TEXT_MAX];
+    size_t method = strcspn(head, " \r");
+    if (method >= sizeof request->method || head[method] != ' ')
         return false;
-    (void)snprintf(request->target, sizeof request->target, "%.*s", (int)strcspn(head + 4, " \r"), head + 4);
+    *request = (struct fake_request){0};
+    memcpy(request->method, head, method);
+    const char *target = head + method + 1;
+    (void)snprintf(request->target, sizeof request->target, "%.*s", (int)strcspn(target, " \r"), target);
+    take_header(request->content_type, head, "content-type");
+    take_header(request->content_range, head, "content-range");
+    take_header(length, head, "content-length");
+    request->body_length = strtoull(length, NULL, 10);
     take_header(request->accept, head, "accept");
     take_header(request->authorization, head, "authorization");
     take_header(request->range, head, "range");
+    return true;
+}
+
+static void keep_body(struct fake_request *request, uint64_t at, const char *bytes, size_t length)
+{
+    if (at < FAKE_BODY_MAX)
+        memcpy(request->body + at, bytes, length < FAKE_BODY_MAX - at ? length : (size_t)(FAKE_BODY_MAX - at));
+}
+
+/* Takes the body, of which @p early bytes came with the head. */
+static bool read_body(const struct fake_registry *registry, int fd, const char *head, size_t early,
+                      struct fake_request *request)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    char expect[FAKE_TEXT_MAX];
+    char piece[HEAD_MAX];
+    uint64_t got = early < request->body_length ? early : request->body_length;
+    keep_body(request, 0, strstr(head, "\r\n\r\n") + 4, (size_t)got);
+    take_header(expect, head, "expect");
+    if (expect[0] && !send_all(fd, go_on, sizeof go_on - 1))
+        return false;
+    while (got < request->body_length) {
+        uint64_t left = request->body_length - got;
+        if (!readable(registry, fd))
+            return false;
+        ssize_t more = recv(fd, piece, left < sizeof piece ? (size_t)left : sizeof piece, 0);
+        if (more <= 0)
+            return false;
+        keep_body(request, got, piece, (size_t)more);
+        got += (uint64_t)more;
+    }
     return true;
 }
 
@@ -108,6 +148,7 @@ static bool choose_rule(struct fake_registry *registry, const struct fake_reques
     for (size_t i = 0; !found && i < registry->rule_count; i++) {
         const struct fake_rule *candidate = &registry->rules[i];
         if (strlen(candidate->path) != path || strncmp(candidate->path, request->target, path) != 0 ||
+            (candidate->method && strcmp(candidate->method, request->method) != 0) ||
             (candidate->authorization && strcmp(candidate->authorization, request->authorization) != 0) ||
             (candidate->times && registry->used[i] == candidate->times))
             continue;
@@ -150,7 +191,8 @@ static bool answer(int fd, const struct fake_rule *rule, const struct fake_reque
     bool cut = rule->cut_at && rule->cut_at < rule->length;
     size_t until = cut ? rule->cut_at : rule->length;
     const char *body = rule->body;
-    if (until > from && !send_all(fd, body + from, until - from))
+    bool bare = strcmp(request->method, "HEAD") == 0;
+    if (!bare && until > from && !send_all(fd, body + from, until - from))
         return false;
     return !cut && rule->length_error == 0;
 }
@@ -159,7 +201,11 @@ static void serve(struct fake_registry *registry, int fd)
 {
     char head[HEAD_MAX];
     struct fake_request request;
-    while (read_head(registry, fd, head) && parse_request(&request, head)) {
+    size_t length;
+    while ((length = read_head(registry, fd, head)) > 0 && parse_request(&request, head)) {
+        size_t early = length - (size_t)(strstr(head, "\r\n\r\n") + 4 - head);
+        if (!read_body(registry, fd, head, early, &request))
+            break;
         struct fake_rule rule = {.status = 404, .body = not_found, .length = sizeof not_found - 1};
         (void)choose_rule(registry, &request, &rule);
         if (!answer(fd, &rule, &request))

@@ -12,10 +12,11 @@
 
 struct fake_registry;
 
-enum { FAKE_RULES_MAX = 64, FAKE_REQUESTS_MAX = 256, FAKE_TEXT_MAX = 1024 };
+enum { FAKE_RULES_MAX = 64, FAKE_REQUESTS_MAX = 256, FAKE_TEXT_MAX = 1024, FAKE_BODY_MAX = 8192 };
 
 /** How to answer one path. Zero members are the honest default. */
 struct fake_rule {
+    const char *method;        /**< "PUT"; NULL = any */
     const char *path;          /**< exact, without query */
     const char *authorization; /**< answers only requests with exactly this header; NULL = any */
     unsigned times;            /**< answers so often, then the next rule for the path does; 0 = for ever */
@@ -31,10 +32,15 @@ struct fake_rule {
 
 /** A request as it came. "" = the header was not there. */
 struct fake_request {
+    char method[8];
     char target[FAKE_TEXT_MAX]; /**< path and query */
     char accept[FAKE_TEXT_MAX];
     char authorization[FAKE_TEXT_MAX];
     char range[FAKE_TEXT_MAX];
+    char content_type[FAKE_TEXT_MAX];
+    char content_range[FAKE_TEXT_MAX];
+    uint64_t body_length;
+    char body[FAKE_BODY_MAX + 1]; /**< its beginning, terminated */
 };
 
 /** Starts a server on a free loopback port. @return NULL when that fails */

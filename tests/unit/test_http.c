@@ -70,7 +70,7 @@ static int get(struct fixture *fixture, const char *path, uint64_t offset, uint6
                                    .context = &fixture->body};
     buffer_clear(&fixture->body);
     fixture->err = (struct error){0};
-    return http_get(fixture->http, &request, &fixture->response, &fixture->err);
+    return http_perform(fixture->http, &request, &fixture->response, &fixture->err);
 }
 
 static void assert_body(const struct fixture *fixture, const char *text)
@@ -187,7 +187,7 @@ static void nobody_there_is_said(void **state)
 {
     struct fixture *fixture = *state;
     struct http_request request = {.url = "http://127.0.0.1:1/x", .max = 5, .sink = keep, .context = &fixture->body};
-    assert_int_equal(http_get(fixture->http, &request, &fixture->response, &fixture->err), -ECONNREFUSED);
+    assert_int_equal(http_perform(fixture->http, &request, &fixture->response, &fixture->err), -ECONNREFUSED);
     assert_says(fixture, "is the registry running there?");
     assert_false(http_is_transient(-ECONNREFUSED, &fixture->response));
 }
@@ -196,7 +196,7 @@ static void only_http_and_https_are_spoken(void **state)
 {
     struct fixture *fixture = *state;
     struct http_request request = {.url = "file:///etc/hostname", .max = 100, .sink = keep, .context = &fixture->body};
-    assert_int_equal(http_get(fixture->http, &request, &fixture->response, &fixture->err), -EPROTO);
+    assert_int_equal(http_perform(fixture->http, &request, &fixture->response, &fixture->err), -EPROTO);
     assert_body(fixture, "");
 }
 

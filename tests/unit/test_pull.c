@@ -630,6 +630,7 @@ static void an_unknown_image_is_said(void **state)
 
 int main(void)
 {
+    setenv("REGISTRY_AUTH_FILE", "/nonexistent/auth.json", 1);
     const struct CMUnitTest tests[] = {
         pull_test(an_image_is_pulled_and_opened),
         pull_test(a_second_pull_fetches_nothing),

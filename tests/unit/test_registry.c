@@ -522,6 +522,7 @@ static void a_lost_blob_is_named(void **state)
 
 int main(void)
 {
+    setenv("REGISTRY_AUTH_FILE", "/nonexistent/auth.json", 1);
     const struct CMUnitTest tests[] = {
         registry_test(a_manifest_by_tag),
         registry_test(a_digest_in_the_reference_is_asked_for_and_checked),
