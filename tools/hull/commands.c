@@ -15,6 +15,8 @@ const struct command *const commands[] = {
     &command_image_prune,
     &command_system_df,
     &command_system_prune,
+    &command_login,
+    &command_logout,
     &command_doctor,
     &command_version,
     &command_help,
