@@ -92,7 +92,7 @@ int image_remove_unused(struct store *store, int64_t before, image_removed *remo
     size_t count = 0;
     int rc = image_list(store, &list, &count, err);
     for (size_t i = 0; rc == 0 && i < count; i++)
-        if (!list[i].in_use && list[i].created < before)
+        if (!list[i].in_use && list[i].created < before && (list[i].created != 0 || before == INT64_MAX))
             rc = remove_name(store, &list[i].reference, removed, context, err);
     return rc;
 }

@@ -30,7 +30,7 @@ int image_remove(struct store *store, const char *text, bool all, image_removed 
 
 /**
  * Takes the names of all images away that no running container uses and that were created before a point in time.
- * @param before  seconds since 1970
+ * @param before  seconds since 1970; INT64_MAX = all. Images that do not say when they were created go only then
  */
 int image_remove_unused(struct store *store, int64_t before, image_removed *removed, void *context, struct error *err);
 
