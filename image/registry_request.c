@@ -84,6 +84,15 @@ static int perform(struct registry *registry, const char *target, const struct h
     return rc;
 }
 
+/* An answer to HEAD has no words: the same server is asked once more for some. */
+static bool head_wants_tls(struct registry *registry)
+{
+    struct http_response response;
+    const struct http_request request = {.method = HTTP_GET};
+    int rc = perform(registry, "/v2/", &request, &response, NULL);
+    return wants_tls(rc, &response);
+}
+
 /* Sends; settles the scheme if that is still open. */
 static int perform_by_scheme(struct registry *registry, const char *target, const struct http_request *request,
                              struct http_response *response, struct error *err)
@@ -91,7 +100,9 @@ static int perform_by_scheme(struct registry *registry, const char *target, cons
     int rc = perform(registry, target, request, response, err);
     if (!registry->scheme_open || target[0] != '/')
         return rc;
-    if (!wants_tls(rc, response)) {
+    bool tls_wanted = rc == 0 && request->method == HTTP_HEAD && response->status == 400 ? head_wants_tls(registry)
+                                                                                         : wants_tls(rc, response);
+    if (!tls_wanted) {
         registry->scheme_open = rc < 0;
         return rc;
     }
