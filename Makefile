@@ -43,7 +43,8 @@ CFLAGS_COMMON := -std=gnu11 -g $(WARNINGS)
 HARDENING := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 LDFLAGS_HARDENING := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
 # The sanitizers' extra code makes gcc doubt lengths that it can prove without them.
-SANITIZERS := -O1 -Wno-format-truncation -Wno-stringop-truncation -Wno-maybe-uninitialized -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZERS := -O1 -Wno-format-truncation -Wno-stringop-truncation -Wno-maybe-uninitialized \
+	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 ifdef SAN
 CFLAGS := $(CFLAGS_COMMON) $(SANITIZERS)
@@ -107,10 +108,9 @@ $(foreach name,$(ARCHIVES) lab support,$(eval $(call archive_rule,$(name))))
 
 # ---- programs -------------------------------------------------------------------------------------------------------
 
-PROGRAMS := $(if $(HULL_SRC),$(BIN)/hull) $(if $(HULL_VMM_SRC),$(BIN)/hull-vmm) \
-	$(if $(INITD_SRC),$(BIN)/vminitd $(BIN)/initramfs.cpio)
+PROGRAMS := $(BIN)/hull $(BIN)/hull-vmm $(BIN)/vminitd $(BIN)/initramfs.cpio
 .PHONY: all programs
-programs: $(PROGRAMS) $(call archive,base)
+programs: $(PROGRAMS)
 
 $(BIN)/hull: $(call objects,$(HULL_SRC)) $(call archive,runtime image initd base)
 	@mkdir -p $(@D)
