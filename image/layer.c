@@ -72,7 +72,10 @@ static int archive_failed(struct application *apply)
     if (apply->stream_rc < 0)
         return apply->stream_rc;
     const char *text = archive_error_string(apply->archive);
-    return error_set(apply->err, EBADMSG, "the tar archive is damaged: %s", text ? text : "unknown reason");
+    if (text)
+        return error_set(apply->err, EBADMSG, "the tar archive is damaged: %s", text);
+    return error_set(apply->err, EBADMSG, "the tar archive is damaged at byte %lld",
+                     (long long)archive_filter_bytes(apply->archive, 0));
 }
 
 static int copy_blocks(struct application *apply)
@@ -95,9 +98,14 @@ static int copy_blocks(struct application *apply)
 static int copy_contents(struct application *apply, struct archive_entry *entry, struct tree_inode *inode)
 {
     /* With holes in it, how much is to come is not known. */
-    uint64_t expected = archive_entry_sparse_count(entry) ? 0 : inode->size;
-    ext4_content_begin(&apply->content, apply->fs, inode, expected);
+    bool sparse = archive_entry_sparse_count(entry) > 0;
+    ext4_content_begin(&apply->content, apply->fs, inode, sparse ? 0 : inode->size);
     int rc = copy_blocks(apply);
+    /* GNU's field for a sparse file's size in a header of another kind: two sizes, and no telling which one is meant.
+     */
+    if (rc == 0 && !sparse && apply->content.position < inode->size)
+        rc = error_set(apply->err, EBADMSG, "its contents end after %llu of %llu bytes",
+                       (unsigned long long)apply->content.position, (unsigned long long)inode->size);
     int end_rc = ext4_content_end(&apply->content, rc < 0 ? NULL : apply->err);
     return rc < 0 ? rc : end_rc;
 }

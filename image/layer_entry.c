@@ -14,7 +14,11 @@
 #include "image/ext4/xattr.h"
 #include "image/tree.h"
 
-enum { PERMISSIONS = 07777, NSEC_PER_SEC = 1000000000 };
+enum {
+    PERMISSIONS = 07777,
+    SYMLINK_PERMISSIONS = 0777, /* what Linux gives them, whatever is asked for: symlink(7) */
+    NSEC_PER_SEC = 1000000000,
+};
 
 int layer_entry_type(struct archive_entry *entry, uint16_t *type, struct error *err)
 {
@@ -69,6 +73,7 @@ static int describe_symlink(struct archive_entry *entry, struct tree_inode *inod
     if (length > TREE_SYMLINK_MAX)
         return error_set(err, EBADMSG, "the target of the symbolic link has %zu bytes, %d are possible", length,
                          TREE_SYMLINK_MAX);
+    inode->mode = S_IFLNK | SYMLINK_PERMISSIONS;
     inode->target = strdup(target);
     inode->size = length;
     return inode->target ? 0 : error_set(err, ENOMEM, "out of memory");

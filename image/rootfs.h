@@ -14,7 +14,7 @@
 struct error;
 
 /** Version of the writer: part of the key under which a rootfs is cached, raised when its output changes. */
-enum { ROOTFS_WRITER_VERSION = 1 };
+enum { ROOTFS_WRITER_VERSION = 2 };
 
 /** Layers that an image may have. */
 enum { ROOTFS_LAYERS_MAX = 512 };
