@@ -114,12 +114,12 @@ static int open_machine_files(struct machine_files *files, const struct run_requ
 
 /* ---- the whole ---- */
 
-static int check_request(const struct run_request *request, struct error *err)
+int run_check_size(uint64_t memory, uint32_t cpus, struct error *err)
 {
-    if (request->memory < RUN_MEMORY_MIN)
+    if (memory < RUN_MEMORY_MIN)
         return error_set(err, EINVAL, "%llu bytes of memory are too little for a guest; the least is %llu MiB",
-                         (unsigned long long)request->memory, (unsigned long long)(RUN_MEMORY_MIN >> 20));
-    if (request->cpus < 1 || request->cpus > RUN_CPUS_MAX)
+                         (unsigned long long)memory, (unsigned long long)(RUN_MEMORY_MIN >> 20));
+    if (cpus < 1 || cpus > RUN_CPUS_MAX)
         return error_set(err, EINVAL, "a guest has 1 to %d CPUs", RUN_CPUS_MAX);
     return 0;
 }
@@ -174,7 +174,7 @@ int run_container(const struct run_request *request, struct monitor_outcome *out
 {
     struct machine_files files = {.kernel = -1, .initramfs = -1, .console = -1};
     struct container container = CONTAINER_NONE;
-    int rc = check_request(request, err);
+    int rc = run_check_size(request->memory, request->cpus, err);
     if (rc == 0)
         rc = open_machine_files(&files, request, err);
     if (rc == 0)

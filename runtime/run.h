@@ -33,6 +33,14 @@ struct run_request {
 };
 
 /**
+ * Whether a machine may have this size: what a caller asks before it fetches an image for it.
+ * @param memory  bytes, at least RUN_MEMORY_MIN
+ * @param cpus    1 to RUN_CPUS_MAX
+ * @return 0 or -EINVAL
+ */
+int run_check_size(uint64_t memory, uint32_t cpus, struct error *err);
+
+/**
  * Runs it. Its writable disk is thrown away at the end: what it wrote is gone.
  * @return 0 with @p outcome filled, or -errno when hull itself failed; nothing is left in either case
  */

@@ -275,8 +275,8 @@ hull run --kernel /etc/passwd "$busybox" true
 tap_check 'a kernel that is none' failed 125 'ELF'
 HULL_VMM=/bin/false hull run "$busybox" true
 tap_check 'a machine that ends at once' failed 125 'virtual machine'
-hull run --memory 1m "$busybox" true
-tap_check 'too little memory' failed 125 memory
+hull run --memory 1m "$REGISTRY/no-such-image" true
+tap_check 'too little memory, told before anything is fetched' failed 125 'of memory'
 hull run --memory lots "$busybox" true
 tap_check 'memory that is no size' failed 125 lots
 hull run --cpus 33 "$busybox" true

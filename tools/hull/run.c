@@ -188,7 +188,9 @@ static int run(void *values, char **operands, int count, struct error *err)
         return error_set(err, ENOTSUP, "run -t: terminals are not there yet; run it without -t");
     if (!asked->remove)
         return error_set(err, ENOTSUP, "run --rm=false: containers cannot be kept yet; run it without");
-    int rc = store_open(&store, NULL, err);
+    int rc = run_check_size(asked->memory, asked->cpus, err);
+    if (rc == 0)
+        rc = store_open(&store, NULL, err);
     if (rc < 0)
         return rc;
     rc = run_image(asked, store, operands, count, &timeline, err);
