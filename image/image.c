@@ -15,18 +15,6 @@
 #include "image/rootfs_cache.h"
 #include "image/store.h"
 
-/* Documents out of the store (resolve_source). */
-static int from_store(void *context, const struct descriptor *entry, struct buffer *body, struct descriptor *document,
-                      struct error *err)
-{
-    const struct store *store = context;
-    buffer_clear(body);
-    int rc = store_read_blob(store, &entry->digest, body, err);
-    if (rc == 0)
-        *document = (struct descriptor){.digest = entry->digest, .size = body->length};
-    return rc;
-}
-
 /* Reads the manifest that an entry of index.json leads to. */
 static int read_manifest(struct store *store, struct descriptor *descriptor, struct manifest *manifest,
                          struct error *err)
@@ -35,11 +23,11 @@ static int read_manifest(struct store *store, struct descriptor *descriptor, str
     struct platform platform;
     platform_host(&platform);
     struct descriptor entry = *descriptor;
-    int rc = from_store(store, &entry, &body, descriptor, err);
+    int rc = resolve_from_store(store, &entry, &body, descriptor, err);
     if (rc < 0)
         return rc;
     memcpy(descriptor->media_type, entry.media_type, sizeof descriptor->media_type);
-    return resolve_manifest(from_store, store, &platform, &body, descriptor, manifest, err);
+    return resolve_manifest(resolve_from_store, store, &platform, &body, descriptor, manifest, err);
 }
 
 static int read_config(const struct store *store, const struct manifest *manifest, struct image_config *config,

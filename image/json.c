@@ -42,7 +42,8 @@ static int check_shape(const char *text, size_t length, struct error *err)
     return 0;
 }
 
-int json_parse_object(json_t **object, const char *text, size_t length, struct error *err)
+/* Parses a document whose outermost value is of a type. */
+static int parse(json_t **value, json_type type, const char *text, size_t length, struct error *err)
 {
     int rc = check_shape(text, length, err);
     if (rc < 0)
@@ -54,12 +55,22 @@ int json_parse_object(json_t **object, const char *text, size_t length, struct e
         return error_set(err, ENOMEM, "out of memory while parsing JSON");
     if (!parsed)
         return error_set(err, EBADMSG, "not JSON: %s (line %d, column %d)", reason.text, reason.line, reason.column);
-    if (!json_is_object(parsed)) {
+    if (json_typeof(parsed) != type) {
         json_decref(parsed);
-        return error_set(err, EBADMSG, "JSON, but no object");
+        return error_set(err, EBADMSG, "JSON, but no %s", type == JSON_OBJECT ? "object" : "array");
     }
-    *object = parsed;
+    *value = parsed;
     return 0;
+}
+
+int json_parse_object(json_t **object, const char *text, size_t length, struct error *err)
+{
+    return parse(object, JSON_OBJECT, text, length, err);
+}
+
+int json_parse_array(json_t **array, const char *text, size_t length, struct error *err)
+{
+    return parse(array, JSON_ARRAY, text, length, err);
 }
 
 int json_member(const json_t *object, const char *name, json_type type, json_t **value, struct error *err)

@@ -29,6 +29,9 @@ static inline void cleanup_json_decref(json_t **json)
  */
 int json_parse_object(json_t **object, const char *text, size_t length, struct error *err);
 
+/** The same for a document whose outermost value is an array. */
+int json_parse_array(json_t **array, const char *text, size_t length, struct error *err);
+
 /**
  * A string member.
  * @param text  set to the text, which lives as long as @p object; "" when the member is absent or null

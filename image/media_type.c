@@ -44,3 +44,13 @@ const struct media_type *media_type_lookup(const char *text)
     }
     return &unknown;
 }
+
+const char *media_type_of_layer(enum layer_compression compression)
+{
+    static const char *const names[] = {
+        [LAYER_TAR] = "application/vnd.oci.image.layer.v1.tar",
+        [LAYER_GZIP] = "application/vnd.oci.image.layer.v1.tar+gzip",
+        [LAYER_ZSTD] = "application/vnd.oci.image.layer.v1.tar+zstd",
+    };
+    return names[compression];
+}

@@ -32,6 +32,9 @@ struct media_type {
     enum layer_compression compression; /**< of MEDIA_LAYER and MEDIA_FOREIGN_LAYER */
 };
 
+/** OCI's media type for a layer; a constant. */
+const char *media_type_of_layer(enum layer_compression compression);
+
 /**
  * Looks a media type up; case does not matter and parameters (`; charset=utf-8`) are passed over.
  * @return a constant; one of kind MEDIA_UNKNOWN for an unknown type or NULL

@@ -9,6 +9,18 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "image/store.h"
+
+int resolve_from_store(void *context, const struct descriptor *entry, struct buffer *body, struct descriptor *document,
+                       struct error *err)
+{
+    const struct store *store = context;
+    buffer_clear(body);
+    int rc = store_read_blob(store, &entry->digest, body, err);
+    if (rc == 0)
+        *document = (struct descriptor){.digest = entry->digest, .size = body->length};
+    return rc;
+}
 
 /* Chooses from the index in @p body. */
 static int choose(const struct buffer *body, const struct platform *platform, struct descriptor *entry,

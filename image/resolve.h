@@ -18,6 +18,10 @@ struct error;
 typedef int resolve_source(void *context, const struct descriptor *entry, struct buffer *body,
                            struct descriptor *document, struct error *err);
 
+/** Documents out of the store that is the context. */
+int resolve_from_store(void *context, const struct descriptor *entry, struct buffer *body, struct descriptor *document,
+                       struct error *err);
+
 /**
  * Follows indexes to a manifest.
  *

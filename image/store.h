@@ -108,6 +108,16 @@ int blob_writer_new(struct blob_writer **writer, struct store *store, const stru
 int blob_writer_resume(struct blob_writer **writer, struct store *store, const struct digest *digest, uint64_t size,
                        bool wait, struct error *err);
 
+/**
+ * Begins to write a blob whose digest nobody has told: it gets the name of what it holds.
+ * @param max  bytes that it may have
+ * @return as blob_writer_new()
+ */
+int blob_writer_new_unnamed(struct blob_writer **writer, struct store *store, uint64_t max, struct error *err);
+
+/** The blob's digest; of a blob that names itself after blob_writer_commit(). Borrowed. */
+const struct digest *blob_writer_digest(const struct blob_writer *writer);
+
 /** How many bytes are there. */
 uint64_t blob_writer_written(const struct blob_writer *writer);
 

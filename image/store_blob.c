@@ -22,8 +22,9 @@ struct blob_writer {
     struct digest digest; /**< promised */
     uint64_t size;        /**< promised */
     uint64_t written;
-    bool replace;   /**< put it there even if something of that size is */
-    bool resumable; /**< the file is a partial download, which outlives a writer that did not commit */
+    bool replace;      /**< put it there even if something of that size is */
+    bool names_itself; /**< digest and size are what the content has; size is its maximum until then */
+    bool resumable;    /**< the file is a partial download, which outlives a writer that did not commit */
     struct hasher *hasher;
     struct temp_file file;
 };
@@ -158,6 +159,20 @@ int blob_writer_new(struct blob_writer **writer, struct store *store, const stru
     return 0;
 }
 
+int blob_writer_new_unnamed(struct blob_writer **writer, struct store *store, uint64_t max, struct error *err)
+{
+    const struct digest unknown = {.algorithm = DIGEST_SHA256};
+    int rc = blob_writer_new(writer, store, &unknown, max, err);
+    if (rc == 0)
+        (*writer)->names_itself = true;
+    return rc;
+}
+
+const struct digest *blob_writer_digest(const struct blob_writer *writer)
+{
+    return &writer->digest;
+}
+
 /* Takes over what an earlier download left. */
 static int take_over(struct blob_writer *writer, struct error *err)
 {
@@ -231,6 +246,8 @@ int blob_writer_write(struct blob_writer *writer, const void *bytes, size_t leng
 
 int blob_writer_commit(struct blob_writer *writer, struct error *err)
 {
+    if (writer->names_itself)
+        writer->size = writer->written;
     if (writer->written != writer->size)
         return error_set(err, EBADMSG, "ended after %" PRIu64 " of %" PRIu64 " bytes", writer->written, writer->size);
 
@@ -238,6 +255,8 @@ int blob_writer_commit(struct blob_writer *writer, struct error *err)
     int rc = hasher_finish(writer->hasher, &found, err);
     if (rc < 0)
         return rc;
+    if (writer->names_itself)
+        writer->digest = found;
     if (!digest_equal(&found, &writer->digest)) {
         char text[DIGEST_TEXT_MAX];
         digest_format(&found, text);

@@ -63,5 +63,6 @@ void command_print_help(const struct command *command);
 extern const struct command command_run, command_pull, command_images, command_doctor, command_version, command_help;
 extern const struct command command_rmi, command_image_prune, command_system_df, command_system_prune;
 extern const struct command command_push, command_tag, command_login, command_logout;
+extern const struct command command_save, command_load, command_import;
 
 #endif
