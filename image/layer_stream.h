@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A layer's tar stream: read from a descriptor, unpacked and hashed while it passes. */
+/*
+ * A layer's tar stream: read from a descriptor, unpacked and hashed while it passes. That happens in threads of its
+ * own, a few buffers ahead of the caller, who parses and writes meanwhile.
+ */
 #ifndef IMAGE_LAYER_STREAM_H
 #define IMAGE_LAYER_STREAM_H
 
