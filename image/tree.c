@@ -57,7 +57,7 @@ void tree_inode_put(struct tree *tree, struct tree_inode *inode)
 {
     if (!inode || --inode->links > 0)
         return;
-    if (tree->release)
+    if (tree && tree->release)
         tree->release(tree->context, inode);
     inode_free(inode);
 }
@@ -76,6 +76,7 @@ int tree_set_xattr(struct tree_inode *inode, const char *name, const void *value
         return error_set(err, ENOMEM, "out of memory");
     fresh->name_length = (uint8_t)name_length;
     fresh->value_length = (uint32_t)length;
+    fresh->value_inode = 0;
     memcpy(fresh->bytes, name, name_length + 1);
     if (length)
         memcpy(fresh->bytes + name_length + 1, value, length);

@@ -36,6 +36,7 @@ enum {
 struct tree_xattr {
     struct tree_xattr *next;
     uint32_t value_length;
+    uint32_t value_inode; /**< the writer's: number of the inode that holds the value, 0 if none does */
     uint8_t name_length;
     char bytes[]; /**< the name, its terminator, the value */
 };
@@ -109,7 +110,10 @@ uint32_t tree_entry_count(const struct tree *tree);
 /** A new inode without a name, held once: give it back with tree_inode_put(). NULL when out of memory. */
 struct tree_inode *tree_inode_new(uint16_t mode);
 
-/** Ends a hold or a name; the last one frees the inode, which is then no directory with children. NULL is fine. */
+/**
+ * Ends a hold or a name; the last one frees the inode, which is then no directory with children. NULL is fine.
+ * @param tree  NULL for an inode that never had a name: nobody is told of its end
+ */
 void tree_inode_put(struct tree *tree, struct tree_inode *inode);
 
 /** The child with that name, or NULL. @p removed: also one that the layer being applied has whited out. */

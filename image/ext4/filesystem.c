@@ -46,6 +46,8 @@ void ext4_filesystem_done(struct ext4_filesystem *fs)
     ext4_writer_done(&fs->writer);
     ext4_allocator_done(&fs->allocator);
     ext4_layout_done(&fs->layout);
+    for (uint32_t i = fs->tree_inode_count; i < fs->inode_count; i++)
+        tree_inode_put(NULL, fs->inodes[i]);
     free(fs->inodes);
     *fs = (struct ext4_filesystem){0};
 }
@@ -83,7 +85,7 @@ int ext4_filesystem_put_block(struct ext4_filesystem *fs, struct tree_inode *ino
 
 /* ---- inodes ------------------------------------------------------------------------------------------------------ */
 
-static int remember_inode(struct ext4_filesystem *fs, struct tree_inode *inode, struct error *err)
+int ext4_filesystem_add_inode(struct ext4_filesystem *fs, struct tree_inode *inode, struct error *err)
 {
     if (fs->inode_count == fs->inode_capacity) {
         uint32_t capacity = fs->inode_capacity ? 2 * fs->inode_capacity : 256;
@@ -104,7 +106,8 @@ static int number_inodes(struct ext4_filesystem *fs, struct tree *tree, struct e
     for (struct tree_entry *entry = tree_walk(tree, NULL); entry; entry = tree_walk(tree, entry)) {
         if (entry->inode->number)
             continue;
-        int rc = remember_inode(fs, entry->inode, err);
+        int rc = ext4_filesystem_add_inode(fs, entry->inode, err);
+        fs->tree_inode_count = fs->inode_count;
         if (rc < 0)
             return rc;
     }
@@ -125,7 +128,7 @@ static int place_inodes(struct ext4_filesystem *fs, struct tree *tree, struct er
     int rc = ext4_inode_place(fs, tree_root(tree), err);
     if (rc < 0)
         return error_context(err, rc, "'/'");
-    for (uint32_t i = 0; i < fs->inode_count; i++) {
+    for (uint32_t i = 0; i < fs->tree_inode_count; i++) {
         rc = ext4_inode_place(fs, fs->inodes[i], err);
         if (rc < 0)
             return error_context(err, rc, "'%s'", name_of(tree, fs->inodes[i]));
@@ -161,6 +164,7 @@ int ext4_filesystem_finish(struct ext4_filesystem *fs, struct tree *tree, struct
         rc = ext4_layout_packed(&fs->layout, &fs->allocator, EXT4_FIRST_INODE - 1 + fs->inode_count, err);
     if (rc == 0)
         rc = ext4_filesystem_settle(fs, err);
+    fs->layout.value_inodes = fs->inode_count > fs->tree_inode_count;
     if (rc == 0)
         rc = discard_gaps(fs, err);
     if (rc == 0)

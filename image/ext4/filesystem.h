@@ -30,6 +30,7 @@ struct ext4_filesystem {
     struct ext4_layout layout;
     struct tree_inode **inodes; /**< by number, from EXT4_FIRST_INODE on; while finishing */
     uint32_t inode_count;       /**< of them */
+    uint32_t tree_inode_count;  /**< of them, the tree's; the others hold values of attributes and are owned */
     uint32_t inode_capacity;
     int release_failed; /**< 0 or the -errno of a release, reported when settling */
 };
@@ -58,6 +59,12 @@ int ext4_filesystem_finish(struct ext4_filesystem *fs, struct tree *tree, struct
  * which fit group 0. Little is written, whatever the size.
  */
 int ext4_filesystem_finish_empty(struct ext4_filesystem *fs, struct tree *tree, uint64_t blocks, struct error *err);
+
+/**
+ * Gives @p inode, which is not the tree's, the next number.
+ * @return 0, and @p inode is owned by @p fs; or -ENOMEM
+ */
+int ext4_filesystem_add_inode(struct ext4_filesystem *fs, struct tree_inode *inode, struct error *err);
 
 /** Takes a block for the file's block @p logical, past all it has, and writes it. */
 int ext4_filesystem_put_block(struct ext4_filesystem *fs, struct tree_inode *inode, uint32_t logical,

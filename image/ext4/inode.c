@@ -14,11 +14,13 @@
 #include "image/ext4/extent_tree.h"
 #include "image/ext4/filesystem.h"
 #include "image/ext4/xattr.h"
+#include "image/ext4/xattr_value.h"
 #include "image/tree.h"
 
 enum {
     FLAG_INDEX = 0x1000,
     FLAG_EXTENTS = 0x80000,
+    FLAG_VALUE = 0x200000, /* EXT4_EA_INODE_FL */
     EXTRA_SIZE = 32,
     SECTORS_PER_BLOCK = EXT4_BLOCK_SIZE / 512,
     NSEC_SHIFT = 2, /* the two bits below extend the seconds */
@@ -118,7 +120,9 @@ int ext4_inode_place(struct ext4_filesystem *fs, struct tree_inode *inode, struc
     rc = ext4_xattr_plan(&plan, inode, err);
     if (rc < 0)
         return rc;
-    rc = place_metadata(fs, inode, &plan, err);
+    rc = ext4_xattr_values_write(fs, &plan, err);
+    if (rc == 0)
+        rc = place_metadata(fs, inode, &plan, err);
     ext4_xattr_plan_done(&plan);
     return rc;
 }
@@ -138,6 +142,14 @@ static void encode_times(struct inode *disk, const struct tree_inode *inode)
     le32 extra = le32_from(inode->mtime_nsec << NSEC_SHIFT | epoch);
     disk->atime = disk->ctime = disk->mtime = disk->crtime = low;
     disk->atime_extra = disk->ctime_extra = disk->mtime_extra = disk->crtime_extra = extra;
+}
+
+/* What stands in the place of times: the value's checksum in that of access, the number of references in the others'.
+ */
+static void encode_value(struct inode *disk, const struct tree_inode *inode)
+{
+    disk->atime = le32_from(ext4_xattr_value_checksum(inode));
+    disk->version = le32_from(inode->links);
 }
 
 static uint16_t link_count(const struct tree_inode *inode)
@@ -171,9 +183,9 @@ static int encode_block(const struct ext4_filesystem *fs, struct inode *disk, co
     return ext4_extent_tree_build(&inode->extents, disk->block, inode->metadata + xattr_block, seed, NULL, err);
 }
 
-static void encode_sizes(struct inode *disk, const struct tree_inode *inode, bool xattr_block)
+static void encode_sizes(struct inode *disk, const struct tree_inode *inode, const struct ext4_xattr_plan *plan)
 {
-    uint64_t blocks = xattr_block;
+    uint64_t blocks = plan->needs_block + ext4_xattr_values_blocks(plan);
     if (has_extents(inode))
         blocks += extents_blocks(&inode->extents) + ext4_extent_tree_blocks(&inode->extents);
     uint64_t sectors = blocks * SECTORS_PER_BLOCK;
@@ -181,15 +193,17 @@ static void encode_sizes(struct inode *disk, const struct tree_inode *inode, boo
     disk->sectors_hi = le16_from((uint16_t)(sectors >> 32));
     disk->size_lo = le32_from((uint32_t)inode->size);
     disk->size_hi = le32_from((uint32_t)(inode->size >> 32));
-    if (xattr_block) {
+    if (plan->needs_block) {
         disk->xattr_block_lo = le32_from((uint32_t)inode->metadata);
         disk->xattr_block_hi = le16_from((uint16_t)(inode->metadata >> 32));
     }
 }
 
-static uint32_t inode_flags(const struct tree_inode *inode)
+static uint32_t inode_flags(const struct ext4_filesystem *fs, const struct tree_inode *inode)
 {
     uint32_t flags = has_extents(inode) ? FLAG_EXTENTS : 0;
+    if (ext4_xattr_value_is(fs, inode))
+        flags |= FLAG_VALUE;
     if (S_ISDIR(inode->mode) && ext4_directory_is_indexed(inode))
         flags |= FLAG_INDEX;
     return flags;
@@ -209,12 +223,15 @@ int ext4_inode_encode(const struct ext4_filesystem *fs, const struct tree_inode 
         .gid_lo = le16_from((uint16_t)inode->gid),
         .gid_hi = le16_from((uint16_t)(inode->gid >> 16)),
         .links = le16_from(link_count(inode)),
-        .flags = le32_from(inode_flags(inode)),
+        .flags = le32_from(inode_flags(fs, inode)),
         .extra_size = le16_from(EXTRA_SIZE),
     };
-    encode_times(&disk, inode);
-    encode_sizes(&disk, inode, plan.needs_block);
-    ext4_xattr_encode_inode(&plan, disk.xattrs);
+    if (ext4_xattr_value_is(fs, inode))
+        encode_value(&disk, inode);
+    else
+        encode_times(&disk, inode);
+    encode_sizes(&disk, inode, &plan);
+    ext4_xattr_encode_inode(&plan, disk.xattrs, fs->identity.checksum_seed);
     rc = encode_block(fs, &disk, inode, plan.needs_block, err);
     ext4_xattr_plan_done(&plan);
     if (rc < 0)

@@ -43,6 +43,7 @@ struct ext4_layout {
     uint32_t descriptor_blocks; /**< in one run behind the superblock */
     bool meta_bg;               /**< the other descriptors are spread by meta_bg */
     bool spread;
+    bool value_inodes; /**< some extended attributes have inodes of their own (ea_inode) */
     struct ext4_group *groups;
 };
 

@@ -30,6 +30,7 @@ enum {
     INCOMPAT_EXTENTS = 0x40,
     INCOMPAT_64BIT = 0x80,
     INCOMPAT_FLEX_BG = 0x200,
+    INCOMPAT_EA_INODE = 0x400,
 
     RO_COMPAT_SPARSE_SUPER = 0x1,
     RO_COMPAT_LARGE_FILE = 0x2,
@@ -160,6 +161,16 @@ static le16 high16(uint32_t number)
     return le16_from((uint16_t)(number >> 16));
 }
 
+static uint32_t incompatible_features(const struct ext4_layout *layout)
+{
+    uint32_t features = INCOMPAT_FILETYPE | INCOMPAT_EXTENTS | INCOMPAT_64BIT | INCOMPAT_FLEX_BG;
+    if (layout->meta_bg)
+        features |= INCOMPAT_META_BG;
+    if (layout->value_inodes)
+        features |= INCOMPAT_EA_INODE;
+    return features;
+}
+
 void ext4_superblock_encode(uint8_t bytes[static EXT4_SUPERBLOCK_SIZE], const struct ext4_layout *layout,
                             const struct ext4_identity *identity)
 {
@@ -190,8 +201,7 @@ void ext4_superblock_encode(uint8_t bytes[static EXT4_SUPERBLOCK_SIZE], const st
         .first_inode = le32_from(EXT4_FIRST_INODE),
         .inode_size = le16_from(EXT4_INODE_SIZE),
         .feature_compat = le32_from(COMPAT_EXT_ATTR | COMPAT_DIR_INDEX | COMPAT_SPARSE_SUPER2),
-        .feature_incompat = le32_from(INCOMPAT_FILETYPE | INCOMPAT_EXTENTS | INCOMPAT_64BIT | INCOMPAT_FLEX_BG |
-                                      (layout->meta_bg ? (uint32_t)INCOMPAT_META_BG : 0)),
+        .feature_incompat = le32_from(incompatible_features(layout)),
         .feature_ro_compat = le32_from(RO_COMPAT_SPARSE_SUPER | RO_COMPAT_LARGE_FILE | RO_COMPAT_HUGE_FILE |
                                        RO_COMPAT_DIR_NLINK | RO_COMPAT_EXTRA_ISIZE | RO_COMPAT_METADATA_CSUM),
         .default_hash_version = HASH_HALF_MD4,

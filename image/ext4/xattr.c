@@ -75,7 +75,7 @@ static size_t padded(size_t length)
 
 static size_t item_size(const struct ext4_xattr_item *item)
 {
-    return sizeof(struct entry) + padded(item->name_length) + padded(item->value_length);
+    return sizeof(struct entry) + padded(item->name_length) + (item->in_value_inode ? 0 : padded(item->value_length));
 }
 
 /* ---- planning ---------------------------------------------------------------------------------------------------- */
@@ -103,7 +103,7 @@ static int convert_acl(struct ext4_xattr_plan *plan, struct ext4_xattr_item *ite
     return 0;
 }
 
-static int add_item(struct ext4_xattr_plan *plan, const struct tree_xattr *xattr, struct error *err)
+static int add_item(struct ext4_xattr_plan *plan, struct tree_xattr *xattr, struct error *err)
 {
     const struct prefix *prefix = find_prefix(xattr->bytes);
     if (!prefix)
@@ -116,15 +116,18 @@ static int add_item(struct ext4_xattr_plan *plan, const struct tree_xattr *xattr
         .name = xattr->bytes + skip,
         .name_length = (uint8_t)(xattr->name_length - skip),
         .index = prefix->index,
+        .xattr = xattr,
         .value = (const uint8_t *)tree_xattr_value(xattr),
         .value_length = xattr->value_length,
     };
     return prefix->whole ? convert_acl(plan, item, err) : 0;
 }
 
-static int place_items(struct ext4_xattr_plan *plan, struct error *err)
+/* @return the bytes that the block would have to hold */
+static size_t place_items(struct ext4_xattr_plan *plan)
 {
     size_t inode_used = END_SIZE, block_used = END_SIZE;
+    plan->needs_block = false;
     for (size_t i = 0; i < plan->count; i++) {
         struct ext4_xattr_item *item = &plan->items[i];
         size_t size = item_size(item);
@@ -133,26 +136,49 @@ static int place_items(struct ext4_xattr_plan *plan, struct error *err)
             inode_used += size;
             continue;
         }
+        item->in_inode = false;
         block_used += size;
         plan->needs_block = true;
     }
-    if (block_used > BLOCK_ROOM)
-        return error_set(err, E2BIG, "extended attributes of %zu bytes do not fit into an inode and one block of %d",
-                         inode_used + block_used, EXT4_BLOCK_SIZE);
+    return block_used;
+}
+
+/* Gives the longest value that has none yet an inode of its own. @return false if there is no long one */
+static bool move_longest_value(struct ext4_xattr_plan *plan)
+{
+    struct ext4_xattr_item *longest = NULL;
+    for (size_t i = 0; i < plan->count; i++) {
+        struct ext4_xattr_item *item = &plan->items[i];
+        if (!item->in_value_inode && item->value_length >= EXT4_XATTR_VALUE_INODE_MIN &&
+            (!longest || item->value_length > longest->value_length))
+            longest = item;
+    }
+    if (longest)
+        longest->in_value_inode = plan->needs_value_inodes = true;
+    return longest != NULL;
+}
+
+static int fit_items(struct ext4_xattr_plan *plan, struct error *err)
+{
+    size_t block_used;
+    while ((block_used = place_items(plan)) > BLOCK_ROOM)
+        if (!move_longest_value(plan))
+            return error_set(err, E2BIG, "extended attributes of more than %zu bytes do not fit into a block of %d",
+                             block_used, EXT4_BLOCK_SIZE);
     return 0;
 }
 
 int ext4_xattr_plan(struct ext4_xattr_plan *plan, const struct tree_inode *inode, struct error *err)
 {
     plan->count = 0;
-    plan->needs_block = false;
+    plan->needs_block = plan->needs_value_inodes = false;
     plan->converted[0] = plan->converted[1] = NULL;
     int rc = 0;
-    for (const struct tree_xattr *xattr = inode->xattrs; xattr && rc == 0; xattr = xattr->next)
+    for (struct tree_xattr *xattr = inode->xattrs; xattr && rc == 0; xattr = xattr->next)
         rc = add_item(plan, xattr, err);
     if (rc == 0) {
         qsort(plan->items, plan->count, sizeof plan->items[0], compare_items);
-        rc = place_items(plan, err);
+        rc = fit_items(plan, err);
     }
     if (rc < 0)
         ext4_xattr_plan_done(plan);
@@ -173,12 +199,14 @@ static uint32_t rotate(uint32_t value, unsigned bits)
     return value << bits | value >> (32 - bits);
 }
 
-/* e_hash, over the name and the value in words. */
-static uint32_t item_hash(const struct ext4_xattr_item *item)
+/* e_hash, over the name and the value in words; of a value with its own inode its checksum is the one word. */
+static uint32_t item_hash(const struct ext4_xattr_item *item, uint32_t checksum_seed)
 {
     uint32_t hash = 0;
     for (size_t i = 0; i < item->name_length; i++)
         hash = rotate(hash, 5) ^ (uint8_t)item->name[i];
+    if (item->in_value_inode)
+        return rotate(hash, 16) ^ ext4_checksum(checksum_seed, item->value, item->value_length);
     for (size_t at = 0; at < item->value_length; at += 4) {
         uint8_t word[4] = {0};
         size_t left = item->value_length - at;
@@ -193,21 +221,24 @@ static uint32_t item_hash(const struct ext4_xattr_item *item)
  * Returns the hash over all.
  */
 static uint32_t encode_items(const struct ext4_xattr_plan *plan, bool in_inode, uint8_t *base, uint8_t *entries,
-                             uint8_t *end)
+                             uint8_t *end, uint32_t checksum_seed)
 {
     uint32_t hash = 0;
     for (size_t i = 0; i < plan->count; i++) {
         const struct ext4_xattr_item *item = &plan->items[i];
         if (item->in_inode != in_inode)
             continue;
-        end -= padded(item->value_length);
-        if (item->value_length)
-            memcpy(end, item->value, item->value_length);
-        uint32_t own_hash = in_inode ? 0 : item_hash(item); /* nobody maintains it inside inodes */
+        uint32_t inline_length = item->in_value_inode ? 0 : item->value_length;
+        end -= padded(inline_length);
+        if (inline_length)
+            memcpy(end, item->value, inline_length);
+        /* Inside inodes nobody maintains it, except to check a value that lies elsewhere. */
+        uint32_t own_hash = in_inode && !item->in_value_inode ? 0 : item_hash(item, checksum_seed);
         struct entry entry = {
             .name_length = item->name_length,
             .name_index = item->index,
-            .value_offset = le16_from((uint16_t)(item->value_length ? end - base : 0)),
+            .value_offset = le16_from((uint16_t)(inline_length ? end - base : 0)),
+            .value_inode = le32_from(item->in_value_inode ? item->xattr->value_inode : 0),
             .value_size = le32_from(item->value_length),
             .hash = le32_from(own_hash),
         };
@@ -219,7 +250,8 @@ static uint32_t encode_items(const struct ext4_xattr_plan *plan, bool in_inode, 
     return hash;
 }
 
-void ext4_xattr_encode_inode(const struct ext4_xattr_plan *plan, uint8_t room[static EXT4_XATTR_INODE_ROOM])
+void ext4_xattr_encode_inode(const struct ext4_xattr_plan *plan, uint8_t room[static EXT4_XATTR_INODE_ROOM],
+                             uint32_t checksum_seed)
 {
     bool any = false;
     for (size_t i = 0; i < plan->count; i++)
@@ -227,14 +259,15 @@ void ext4_xattr_encode_inode(const struct ext4_xattr_plan *plan, uint8_t room[st
     if (!any)
         return;
     store_le32(room, MAGIC);
-    encode_items(plan, true, room + 4, room + 4, room + EXT4_XATTR_INODE_ROOM);
+    encode_items(plan, true, room + 4, room + 4, room + EXT4_XATTR_INODE_ROOM, checksum_seed);
 }
 
 void ext4_xattr_encode_block(const struct ext4_xattr_plan *plan, uint8_t block[static EXT4_BLOCK_SIZE], uint64_t place,
                              uint32_t checksum_seed)
 {
     memset(block, 0, EXT4_BLOCK_SIZE);
-    uint32_t hash = encode_items(plan, false, block, block + sizeof(struct header), block + EXT4_BLOCK_SIZE);
+    uint32_t hash =
+        encode_items(plan, false, block, block + sizeof(struct header), block + EXT4_BLOCK_SIZE, checksum_seed);
     struct header header = {
         .magic = le32_from(MAGIC),
         .reference_count = le32_from(1),

@@ -545,6 +545,36 @@ static void test_as_many_xattrs_as_fit(void **state)
     assert_says("ea_list /f", "user.171 (1)");
 }
 
+/* Values that fit nowhere else have inodes of their own; short ones stay. */
+static void test_large_xattrs(void **state)
+{
+    (void)state;
+    static char large[TREE_XATTR_VALUE_MAX];
+    for (size_t i = 0; i < sizeof large; i++)
+        large[i] = (char)(' ' + i % 90);
+    struct tree_inode *inode = add_top("f", S_IFREG | 0644);
+    set(inode, "user.largest", large, sizeof large);
+    set(inode, "user.small", "s", 1);
+    for (int i = 0; i < 12; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "user.many%d", i);
+        set(inode, name, large + i, 700);
+    }
+    inode = add_top("dir", S_IFDIR | 0755);
+    set(inode, "user.lone", large, 5000);
+    finish();
+    assert_says("stats", "ea_inode");
+    assert_says("ea_list /f", "user.largest (65536)");
+    assert_says("ea_list /f", "user.many11 (700)");
+    assert_says("ea_get /f user.many11", "+,-./0123456789");
+    assert_says("ea_get /f user.small", "s");
+    assert_says("ea_list /dir", "user.lone (5000)");
+    assert_says("stat /dir", "File ACL: 0"); /* the entry alone fits the inode */
+    char *value = e2fs_debug(layers.fd, "ea_get /f user.largest");
+    assert_non_null(strstr(value, "IJKLMNO"));
+    free(value);
+}
+
 /* ---- an output that fails ---------------------------------------------------------------------------------------- */
 
 static int write_everything(struct e2fs_faulty *faulty, struct error *err)
@@ -563,7 +593,7 @@ static int write_everything(struct e2fs_faulty *faulty, struct error *err)
         snprintf(name, sizeof name, "f%zu", i);
         struct tree_inode *inode = tree_inode_new(S_IFREG | 0644);
         inode->size = sizeof large;
-        set(inode, "user.x", large, 200);
+        set(inode, "user.x", large, i % 4 == 0 ? 5000 : 200);
         assert_int_equal(tree_add(tree, tree_root(tree), name, strlen(name), inode, 0, NULL, err), 0);
         tree_inode_put(tree, inode);
         ext4_content_begin(&content, &fs, inode, i % 2 ? sizeof large : 0);
@@ -633,6 +663,7 @@ int main(void)
         CASE(test_xattrs_in_blocks_are_in_order),
         CASE(test_acls),
         CASE(test_as_many_xattrs_as_fit),
+        CASE(test_large_xattrs),
         cmocka_unit_test(test_every_operation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
