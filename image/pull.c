@@ -10,12 +10,16 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "image/config.h"
 #include "image/manifest.h"
+#include "image/mirror.h"
 #include "image/registry.h"
 #include "image/resolve.h"
 #include "image/rootfs_cache.h"
 #include "image/store.h"
+
+#define MIRRORS_VARIABLE "HULL_REGISTRY_MIRRORS"
 
 /* One pull in progress. */
 struct pull {
@@ -203,8 +207,9 @@ static int run_pull(struct pull *pull, const struct reference *reference, struct
     return rc;
 }
 
-int image_pull(struct store *store, const struct reference *reference, const struct pull_options *options,
-               struct digest *manifest, struct error *err)
+/* Pulls from one place what is to have @p name. */
+static int pull_from(const struct reference *source, const struct reference *name, struct store *store,
+                     const struct pull_options *options, struct digest *manifest, struct error *err)
 {
     struct pull pull = {.store = store, .options = options, .body = BUFFER_INIT(MANIFEST_BYTES_MAX)};
     if (options && options->platform.os[0])
@@ -212,9 +217,9 @@ int image_pull(struct store *store, const struct reference *reference, const str
     else
         platform_host(&pull.platform);
 
-    int rc = registry_new(&pull.registry, reference, err);
+    int rc = registry_new(&pull.registry, source, err);
     if (rc == 0)
-        rc = run_pull(&pull, reference, err);
+        rc = run_pull(&pull, name, err);
     if (rc == 0 && manifest)
         *manifest = pull.descriptor.digest;
 
@@ -222,6 +227,42 @@ int image_pull(struct store *store, const struct reference *reference, const str
     image_config_done(&pull.config);
     manifest_done(&pull.manifest);
     buffer_done(&pull.body);
+    return rc;
+}
+
+/* Whether another place may do better: not when it is this machine that fails. */
+static bool is_fault_of_source(int rc)
+{
+    static const int codes[] = {ENOENT,       EACCES,       EBADMSG,     EPROTO,    EPROTOTYPE, ENOTSUP,
+                                ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, ECONNRESET, EBUSY};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (rc == -codes[i])
+            return true;
+    return false;
+}
+
+/* Tries the mirrors. @return 0 when one had it, 1 when the registry itself is to be asked, or -errno */
+static int pull_from_mirrors(const struct reference *name, struct store *store, const struct pull_options *options,
+                             struct digest *manifest, struct error *err)
+{
+    struct reference mirrors[MIRRORS_MAX];
+    int count = mirror_list(getenv(MIRRORS_VARIABLE), name, mirrors, err);
+    for (int i = 0; i < count; i++) {
+        struct error why = {0};
+        int rc = pull_from(&mirrors[i], name, store, options, manifest, &why);
+        if (rc == 0 || !is_fault_of_source(rc))
+            return rc == 0 ? 0 : error_set(err, -rc, "%s", why.text);
+        log_warn("mirror '%s': %s: trying the next", mirrors[i].host, why.text);
+    }
+    return count < 0 ? count : 1;
+}
+
+int image_pull(struct store *store, const struct reference *reference, const struct pull_options *options,
+               struct digest *manifest, struct error *err)
+{
+    int rc = pull_from_mirrors(reference, store, options, manifest, err);
+    if (rc > 0)
+        rc = pull_from(reference, reference, store, options, manifest, err);
     if (rc < 0) {
         char name[REFERENCE_TEXT_MAX];
         reference_format_familiar(reference, name);

@@ -41,7 +41,7 @@ struct pull_options {
 };
 
 /**
- * Pulls an image.
+ * Pulls an image, from a mirror if one is named (image/mirror.h) and has it, else from the registry of its name.
  *
  * @param options   NULL = for this machine, silently
  * @param manifest  set to the digest of the image's manifest; may be NULL

@@ -626,6 +626,50 @@ static void an_unknown_image_is_said(void **state)
     expect_failure(fixture, -ENOENT, "the registry does not have it", 0);
 }
 
+/* ---- mirrors ------------------------------------------------------------------------------------------------------
+ */
+
+static void pull_by_mirrors(struct fixture *fixture, const char *list, int wanted, const char *words)
+{
+    setenv("HULL_REGISTRY_MIRRORS", list, 1);
+    int rc = pull(fixture);
+    unsetenv("HULL_REGISTRY_MIRRORS");
+    expect(fixture, rc, wanted, words);
+}
+
+static void a_mirror_is_asked_first(void **state)
+{
+    struct fixture *fixture = *state;
+    struct image image = IMAGE_NONE;
+    char list[256];
+    make_image(&fixture->image);
+    serve(fixture);
+    /* The registry of the name is none; the first mirror does not answer. */
+    assert_int_equal(reference_parse(&fixture->reference, "127.0.0.1:1/app:1", NULL), 0);
+    (void)snprintf(list, sizeof list, "127.0.0.1:1=127.0.0.2:1,127.0.0.1:1=%s", fake_registry_host(fixture->server));
+    pull_by_mirrors(fixture, list, 0, NULL);
+    assert_int_equal(image_open(fixture->store, &fixture->reference, &image, NULL), 0);
+    image_done(&image);
+}
+
+static void a_failing_mirror_is_passed_over(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *host = fake_registry_host(fixture->server);
+    char list[256];
+    make_image(&fixture->image);
+    struct fake_rule mirrored = manifest_rule(fixture);
+    mirrored.path = "/v2/mirror/app/manifests/1"; /* which has none of the blobs */
+    fake_registry_add(fixture->server, mirrored);
+    serve(fixture);
+    (void)snprintf(list, sizeof list, "%s=%s/mirror", host, host);
+    pull_by_mirrors(fixture, list, 0, NULL);
+    assert_int_equal(fake_registry_count(fixture->server), 5);
+    assert_string_equal(fake_registry_request(fixture->server, 0).target, mirrored.path);
+
+    pull_by_mirrors(fixture, "nonsense", -EINVAL, "is not REGISTRY=MIRROR");
+}
+
 #define pull_test(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -653,6 +697,8 @@ int main(void)
         pull_test(what_is_no_file_system_is_refused),
         pull_test(a_layer_must_be_packed_as_it_says),
         pull_test(an_unknown_image_is_said),
+        pull_test(a_mirror_is_asked_first),
+        pull_test(a_failing_mirror_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,12 +4,14 @@
 
 #include <stdio.h>
 
+#include "base/error.h"
 #include "image/store.h"
 #include "tools/hull/command.h"
 #include "tools/hull/progress.h"
 
 struct values {
     bool quiet;
+    const char *platform;
 };
 
 static const struct option options[] = {
@@ -18,6 +20,11 @@ static const struct option options[] = {
      .kind = OPTION_FLAG,
      .help = "Print the digest only",
      .offset = offsetof(struct values, quiet)},
+    {.name = "platform",
+     .kind = OPTION_TEXT,
+     .argument = "OS/ARCH[/VARIANT]",
+     .help = "Of an image for several, take this one, such as linux/arm64",
+     .offset = offsetof(struct values, platform)},
     OPTION_END,
 };
 
@@ -30,12 +37,14 @@ static int run(void *values, char **operands, int count, struct error *err)
     struct digest manifest;
     char text[DIGEST_TEXT_MAX];
     char name[REFERENCE_TEXT_MAX];
+    struct pull_options pull = {.progress = asked->quiet ? NULL : progress_print, .context = stdout};
     int rc = reference_parse(&reference, operands[0], err);
+    if (rc == 0 && asked->platform && (rc = platform_parse(&pull.platform, asked->platform, err)) < 0)
+        rc = error_context(err, rc, "--platform");
     if (rc == 0)
         rc = store_open(&store, NULL, err);
     if (rc < 0)
         return rc;
-    struct pull_options pull = {.progress = asked->quiet ? NULL : progress_print, .context = stdout};
     rc = image_pull(store, &reference, &pull, &manifest, err);
     store_close(store);
     if (rc < 0)

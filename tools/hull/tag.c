@@ -2,6 +2,7 @@
 /* hull tag. */
 #include <errno.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "image/store.h"
 #include "tools/hull/command.h"
@@ -24,7 +25,8 @@ static int run(void *values, char **operands, int count, struct error *err)
     rc = store_open(&store, NULL, err);
     if (rc < 0)
         return rc;
-    rc = store_resolve(store, &source, &manifest, err);
+    cleanup_fd int lease = store_lease(store, err);
+    rc = lease < 0 ? lease : store_resolve(store, &source, &manifest, err);
     if (rc == 0)
         rc = store_tag(store, &target, &manifest, err);
     store_close(store);
