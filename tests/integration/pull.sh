@@ -169,6 +169,22 @@ chooses_the_platform() {
         push_index foreign s390x && refuses team/app:foreign 'there is: linux/s390x'
 }
 
+knows_other_platforms() {
+    local host
+    host=linux/$(dpkg --print-architecture)
+    fresh_store
+    "$hull" pull --platform "$host" "$REGISTRY/team/app:many" >"$work/out" 2>"$work/err" &&
+        ! "$hull" pull --platform linux/riscv64 "$REGISTRY/team/app:many" 2>"$work/err" &&
+        grep -qF 'no image for linux/riscv64; there is: linux/s390x' "$work/err" &&
+        ! "$hull" pull --platform nonsense "$REGISTRY/team/app:many" 2>"$work/err" &&
+        grep -qF -- '--platform' "$work/err" &&
+        "$hull" import --platform linux/s390x "$work/two.tar" foreign:1 >"$work/out" 2>"$work/err" || return
+    "$hull" run --pull never foreign:1 true 2>"$work/err"
+    [[ $? -eq 125 ]] && grep -qF 'is for linux/s390x' "$work/err" || return
+    "$hull" run --platform linux/s390x foreign:1 true 2>"$work/err"
+    [[ $? -eq 125 ]] && grep -qF "this machine runs $host, not 'linux/s390x'" "$work/err"
+}
+
 lists_images() {
     fresh_store
     pull team/app:gzip && pull team/app:plain && "$hull" images >"$work/out" 2>"$work/err" &&
@@ -265,7 +281,7 @@ pulls_side_by_side() {
 }
 
 readonly tests=(pulls_gzip store_is_read_by_skopeo second_pull_fetches_nothing pulls_zstd pulls_uncompressed
-    pulls_docker_schema2 pulls_by_digest chooses_the_platform lists_images says_what_is_wrong
+    pulls_docker_schema2 pulls_by_digest chooses_the_platform knows_other_platforms lists_images says_what_is_wrong
     speaks_plain_http_only_where_told notices_damage notices_truncation notices_excess survives_kills pulls_side_by_side)
 
 echo "1..${#tests[@]}"

@@ -29,6 +29,7 @@ struct values {
     const char *name;
     const char *kernel;
     const char *pull;
+    const char *platform;
     uint64_t memory;
     uint32_t cpus;
 };
@@ -88,6 +89,11 @@ static const struct option options[] = {
      .argument = "WHEN",
      .help = "always, missing or never (default missing)",
      AT(pull)},
+    {.name = "platform",
+     .kind = OPTION_TEXT,
+     .argument = "OS/ARCH[/VARIANT]",
+     .help = "Insist on an image for this one, such as linux/amd64",
+     AT(platform)},
     {.name = "kernel",
      .kind = OPTION_TEXT,
      .argument = "FILE",
@@ -98,24 +104,64 @@ static const struct option options[] = {
     OPTION_END,
 };
 
-/* Opens the image, pulled first if that is asked for. Progress goes to standard error: output is the container's. */
-static int open_image(struct store *store, const char *name, const char *when, struct image *image, struct error *err)
+/* What the image must be made for: this machine, or what was asked for if this machine can run it. */
+static int wanted_platform(const char *text, struct platform *platform, struct error *err)
 {
+    struct platform host;
+    char name[PLATFORM_TEXT_MAX];
+    platform_host(&host);
+    platform_format(&host, name);
+    *platform = host;
+    if (!text)
+        return 0;
+    int rc = platform_parse(platform, text, err);
+    if (rc < 0)
+        return error_context(err, rc, "--platform");
+    if (platform_distance(&host, platform) < 0)
+        return error_set(err, EINVAL, "--platform: this machine runs %s, not '%s'", name, text);
+    return 0;
+}
+
+/* Opens an image of the store. One for another platform counts as not there. */
+static int open_fitting(struct store *store, const struct reference *reference, const struct platform *platform,
+                        struct image *image, struct error *err)
+{
+    struct image opened = IMAGE_NONE;
+    int rc = image_open(store, reference, &opened, err);
+    if (rc < 0)
+        return rc;
+    if (opened.config.platform.os[0] && platform_distance(platform, &opened.config.platform) < 0) {
+        char name[PLATFORM_TEXT_MAX];
+        platform_format(&opened.config.platform, name);
+        image_done(&opened);
+        return error_set(err, ENOENT, "the image of that name on this machine is for %s", name);
+    }
+    *image = opened;
+    return 0;
+}
+
+/* Opens the image, pulled first if that is asked for. Progress goes to standard error: output is the container's. */
+static int open_image(struct store *store, const char *name, const struct values *asked, struct image *image,
+                      struct error *err)
+{
+    const char *when = asked->pull;
     struct reference reference;
+    struct pull_options pull = {.progress = progress_print, .context = stderr};
     bool always = strcmp(when, "always") == 0;
     bool never = strcmp(when, "never") == 0;
     if (!always && !never && strcmp(when, "missing") != 0)
         return error_set(err, EINVAL, "--pull: '%s' is neither always nor missing nor never", when);
     int rc = reference_parse(&reference, name, err);
+    if (rc == 0)
+        rc = wanted_platform(asked->platform, &pull.platform, err);
     if (rc < 0)
         return rc;
     if (!always) {
-        rc = image_open(store, &reference, image, err);
+        rc = open_fitting(store, &reference, &pull.platform, image, err);
         if (rc != -ENOENT || never)
             return rc;
         *err = (struct error){0};
     }
-    struct pull_options pull = {.progress = progress_print, .context = stderr};
     rc = image_pull(store, &reference, &pull, NULL, err);
     return rc < 0 ? rc : image_open(store, &reference, image, err);
 }
@@ -144,7 +190,7 @@ static int run_image(const struct values *asked, struct store *store, char **ope
 {
     struct image image = IMAGE_NONE;
     struct monitor_outcome outcome;
-    int rc = open_image(store, operands[0], asked->pull, &image, err);
+    int rc = open_image(store, operands[0], asked, &image, err);
     if (rc < 0)
         return rc;
     run_timeline_mark(timeline, RUN_TIMELINE_IMAGE_OPENED);
