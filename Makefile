@@ -170,6 +170,10 @@ $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(call archive,support lab $(ARCHIVES))
 # Tests of allocations that fail: the project's own come to the test's functions first.
 $(BUILD)/tests/test_%_faults: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 
+# And of writing that fails.
+$(BUILD)/tests/test_store_faults: LDFLAGS += -Wl,--wrap=write,--wrap=pwrite,--wrap=ftruncate,--wrap=fchmod,--wrap=fsync \
+	-Wl,--wrap=linkat,--wrap=renameat,--wrap=mkdirat
+
 # Programs that tests run.
 $(BUILD)/tests/%: $(OBJ)/tests/programs/%.o $(call archive,$(ARCHIVES))
 	@mkdir -p $(@D)

@@ -2,6 +2,7 @@
 #include "image/archive_writer.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include <archive.h>
@@ -13,6 +14,7 @@
 struct archive_writer {
     int fd;
     struct archive *archive;
+    bool ended;      /* nothing more is to be written */
     int write_error; /* positive errno value of the descriptor; libarchive hands on words only */
 };
 
@@ -28,6 +30,8 @@ static int failed(const struct archive_writer *writer, struct error *err)
 static la_ssize_t write_out(struct archive *archive, void *context, const void *bytes, size_t length)
 {
     struct archive_writer *writer = context;
+    if (writer->ended)
+        return -1;
     int rc = fd_write_full(writer->fd, bytes, length);
     if (rc == 0)
         return (la_ssize_t)length;
@@ -107,9 +111,11 @@ void archive_writer_free(struct archive_writer *writer)
 {
     if (!writer)
         return;
+    /* What is not finished is no archive, and must not get the end of one. Closing is what gives libarchive's buffers
+     * back, after errors too, which archive_write_free() alone does not see to. */
+    writer->ended = true;
     if (writer->archive) {
-        /* What is not finished is no archive: nothing more is to be written. */
-        (void)archive_write_fail(writer->archive);
+        (void)archive_write_close(writer->archive);
         (void)archive_write_free(writer->archive);
     }
     free(writer);

@@ -65,7 +65,7 @@ static int put_layer(struct store *store, int fd, struct descriptor *layer, stru
 static int put_json(struct store *store, json_t *document, const char *media_type, struct descriptor *descriptor,
                     struct error *err)
 {
-    cleanup_free char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    cleanup_free char *text = document ? json_print(document, JSON_COMPACT) : NULL;
     json_decref(document);
     if (!text)
         return error_set(err, ENOMEM, "out of memory for a document");

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -42,6 +44,52 @@ static int check_shape(const char *text, size_t length, struct error *err)
     return 0;
 }
 
+/*
+ * When memory runs out the library's lexer and its printer drop characters and go on: what they return then is another
+ * document. So its allocator takes notes, for each thread.
+ */
+static _Thread_local bool allocation_failed;
+
+static void *noting_malloc(size_t size)
+{
+    void *memory = malloc(size);
+    if (!memory)
+        allocation_failed = true;
+    return memory;
+}
+
+static void install_allocator(void)
+{
+    json_set_alloc_funcs(noting_malloc, free);
+}
+
+static void start_notes(void)
+{
+    static pthread_once_t installed = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&installed, install_allocator);
+    allocation_failed = false;
+}
+
+char *json_print(const json_t *value, size_t flags)
+{
+    start_notes();
+    char *text = json_dumps(value, flags);
+    if (!allocation_failed)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static json_t *load_noting(const char *text, size_t length, json_error_t *reason)
+{
+    start_notes();
+    json_t *parsed = json_loadb(text, length, JSON_REJECT_DUPLICATES, reason);
+    if (!allocation_failed)
+        return parsed;
+    json_decref(parsed);
+    return NULL;
+}
+
 /* Parses a document whose outermost value is of a type. */
 static int parse(json_t **value, json_type type, const char *text, size_t length, struct error *err)
 {
@@ -50,8 +98,8 @@ static int parse(json_t **value, json_type type, const char *text, size_t length
         return rc;
 
     json_error_t reason;
-    json_t *parsed = json_loadb(text, length, JSON_REJECT_DUPLICATES, &reason);
-    if (!parsed && json_error_code(&reason) == json_error_out_of_memory)
+    json_t *parsed = load_noting(text, length, &reason);
+    if (!parsed && allocation_failed)
         return error_set(err, ENOMEM, "out of memory while parsing JSON");
     if (!parsed)
         return error_set(err, EBADMSG, "not JSON: %s (line %d, column %d)", reason.text, reason.line, reason.column);

@@ -32,6 +32,10 @@ int json_parse_object(json_t **object, const char *text, size_t length, struct e
 /** The same for a document whose outermost value is an array. */
 int json_parse_array(json_t **array, const char *text, size_t length, struct error *err);
 
+/** As json_dumps(), which must not be used: it returns something else than the value when memory runs out half-way.
+ * @return text to free(), or NULL when out of memory */
+char *json_print(const json_t *value, size_t flags);
+
 /**
  * A string member.
  * @param text  set to the text, which lives as long as @p object; "" when the member is absent or null

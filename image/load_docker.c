@@ -66,7 +66,7 @@ static int make_manifest(const struct load *load, const json_t *image, char **te
         return rc;
     cleanup_json json_t *manifest = json_pack("{s:i, s:s, s:o, s:O}", "schemaVersion", 2, "mediaType",
                                               MEDIA_TYPE_OCI_MANIFEST, "config", config, "layers", layers);
-    *text = manifest ? json_dumps(manifest, JSON_COMPACT) : NULL;
+    *text = manifest ? json_print(manifest, JSON_COMPACT) : NULL;
     return *text ? 0 : error_set(err, ENOMEM, "out of memory for a manifest");
 }
 

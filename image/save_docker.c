@@ -79,7 +79,7 @@ static int save_manifest(struct save *save, struct error *err)
     for (size_t i = 0; i < save->count; i++)
         if (!is_repeated(save, i) && json_array_append_new(images, pack_image(save, i)) < 0)
             return error_set(err, ENOMEM, "out of memory for manifest.json");
-    cleanup_free char *text = images ? json_dumps(images, JSON_COMPACT) : NULL;
+    cleanup_free char *text = images ? json_print(images, JSON_COMPACT) : NULL;
     if (!text)
         return error_set(err, ENOMEM, "out of memory for manifest.json");
     return save_text(save, "manifest.json", text, err);

@@ -30,7 +30,7 @@ static int save_index(struct save *save, struct error *err)
             return error_set(err, ENOMEM, "out of memory for index.json");
     cleanup_json json_t *index =
         json_pack("{s:i, s:s, s:O}", "schemaVersion", 2, "mediaType", MEDIA_TYPE_OCI_INDEX, "manifests", entries);
-    cleanup_free char *text = index ? json_dumps(index, JSON_INDENT(2)) : NULL;
+    cleanup_free char *text = index ? json_print(index, JSON_INDENT(2)) : NULL;
     if (!text)
         return error_set(err, ENOMEM, "out of memory for index.json");
     return save_text(save, "index.json", text, err);

@@ -49,7 +49,10 @@ int store_index_read(const struct store *store, json_t **document, json_t **entr
         ssize_t got = fd_read_full(fd, piece, sizeof piece);
         if (got < 0)
             return error_set_errno(err, (int)-got, "cannot read '%s/images/%s'", store->path, STORE_INDEX_NAME);
+        bool fits = (size_t)got <= text.max - text.length;
         buffer_append(&text, piece, (size_t)got);
+        if (text.failed && fits)
+            return error_set(err, ENOMEM, "out of memory for '%s'", STORE_INDEX_NAME);
         if (text.failed)
             return error_set(err, EBADMSG, "'%s/images/%s' has more than %d bytes", store->path, STORE_INDEX_NAME,
                              STORE_INDEX_BYTES_MAX);
@@ -71,7 +74,7 @@ int store_index_read(const struct store *store, json_t **document, json_t **entr
 
 static int index_write(struct store *store, const json_t *document, enum temp_file_conflict conflict, struct error *err)
 {
-    cleanup_free char *text = json_dumps(document, JSON_INDENT(2));
+    cleanup_free char *text = json_print(document, JSON_INDENT(2));
     if (!text)
         return error_set(err, ENOMEM, "out of memory for '%s'", STORE_INDEX_NAME);
     struct temp_file file = TEMP_FILE_NONE;
