@@ -172,11 +172,13 @@ static int take_login(struct credentials *credentials, const struct buffer *answ
 
     struct credentials taken = {0};
     bool is_token = strcmp(user, token_user) == 0 || !user[0];
-    char **place = is_token ? &taken.identity_token : &taken.password;
-    *place = strdup(secret);
-    if (!is_token)
+    if (is_token) {
+        taken.identity_token = strdup(secret);
+    } else {
         taken.user = strdup(user);
-    if (!*place || (!is_token && !taken.user)) {
+        taken.password = strdup(secret);
+    }
+    if (is_token ? !taken.identity_token : !taken.user || !taken.password) {
         credentials_done(&taken);
         return error_set(err, ENOMEM, "out of memory for a login");
     }

@@ -80,7 +80,7 @@ int credentials_parse(struct json_t **file, const char *text, size_t length, str
 bool credentials_look_up(const struct json_t *file, const char *host, const char *repository,
                          struct credentials_entry *entry);
 
-/** Takes a login out of an entry of `auths`. @return 0 (all NULL for an empty one), -EBADMSG, -ENOMEM */
+/** Takes a login out of an entry of `auths`. @return 0; -EBADMSG, -ENOMEM, all being NULL then as for an empty entry */
 int credentials_from_json(struct credentials *credentials, const struct json_t *auths, struct error *err);
 
 /** Whether a helper's name may become part of a program's: letters, digits, '.', '_' and '-'. */

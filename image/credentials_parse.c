@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an auth file says: docker's config.json and podman's auth.json are one format. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -70,13 +71,9 @@ static bool less_specific(char *key)
 bool credentials_look_up(const json_t *file, const char *host, const char *repository, struct credentials_entry *entry)
 {
     char key[CREDENTIALS_KEY_MAX];
-    size_t host_length = strlen(host);
-    size_t length = strlen(repository);
-    if (host_length + 1 + length >= sizeof key)
+    int length = snprintf(key, sizeof key, "%s%s%s", host, repository[0] ? "/" : "", repository);
+    if (length < 0 || (size_t)length >= sizeof key)
         return false;
-    memcpy(key, host, host_length);
-    key[host_length] = repository[0] ? '/' : '\0';
-    memcpy(key + host_length + (repository[0] != '\0'), repository, length + 1);
 
     do {
         const char *helper = json_string_value(find_key(file, "credHelpers", key));
@@ -154,25 +151,22 @@ static int take_auth(const json_t *object, struct credentials *credentials, stru
 
 int credentials_from_json(struct credentials *credentials, const json_t *auths, struct error *err)
 {
-    struct credentials taken = {0};
+    *credentials = (struct credentials){0};
     int rc = 0;
     if (!json_is_object(auths))
         rc = error_set(err, EBADMSG, "an entry of 'auths' is no object");
     if (rc == 0)
-        rc = take_auth(auths, &taken, err);
-    if (rc == 0 && !taken.user) {
-        rc = take_text(auths, "username", &taken.user, err);
+        rc = take_auth(auths, credentials, err);
+    if (rc == 0 && !credentials->user) {
+        rc = take_text(auths, "username", &credentials->user, err);
         if (rc == 0)
-            rc = take_text(auths, "password", &taken.password, err);
+            rc = take_text(auths, "password", &credentials->password, err);
     }
     if (rc == 0)
-        rc = take_text(auths, "identitytoken", &taken.identity_token, err);
+        rc = take_text(auths, "identitytoken", &credentials->identity_token, err);
     if (rc == 0)
-        rc = take_text(auths, "registrytoken", &taken.registry_token, err);
-    if (rc < 0) {
-        credentials_done(&taken);
-        return rc;
-    }
-    *credentials = taken;
-    return 0;
+        rc = take_text(auths, "registrytoken", &credentials->registry_token, err);
+    if (rc < 0)
+        credentials_done(credentials);
+    return rc;
 }

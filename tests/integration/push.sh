@@ -10,11 +10,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 
 readonly hull=build/bin/hull
 work=$(mktemp -d "${TMPDIR:-/tmp}/hull-push-XXXXXX")
-token_server=
+token_server='' proxy_pid=''
 finish() {
     tests/support/registry stop "$work/secure"
     tests/support/registry stop "$work/tokens"
     [[ -z $token_server ]] || kill "$token_server" 2>/dev/null
+    [[ -z $proxy_pid ]] || kill "$proxy_pid" 2>/dev/null
     rm -rf "$work"
 }
 trap finish EXIT
@@ -33,17 +34,22 @@ make_ca() {
             -extfile <(echo subjectAltName=DNS:localhost,IP:127.0.0.1) -out "$work/server.crt"
 }
 
+# The first line that a server in the background writes: its address.
+first_line() {
+    local i
+    for ((i = 0; i < 200; i++)); do
+        [[ ! -s $1 ]] || break
+        sleep 0.05
+    done
+    head -n 1 "$1"
+}
+
 start_registries() {
     SECURE=$(REGISTRY_TLS=$work/server.crt:$work/server.key REGISTRY_LOGIN=me:s3:cret \
         tests/support/registry start "$work/secure") || return
     tests/support/token-server "$work/ca.crt" "$work/ca.key" me:s3:cret >"$work/token-log" 2>"$work/token-err" &
     token_server=$!
-    local i
-    for ((i = 0; i < 200; i++)); do
-        [[ ! -s $work/token-log ]] || break
-        sleep 0.05
-    done
-    TOKENS=$(REGISTRY_TOKENS="http://$(head -n 1 "$work/token-log")/token,$work/ca.crt" \
+    TOKENS=$(REGISTRY_TOKENS="http://$(first_line "$work/token-log")/token,$work/ca.crt" \
         tests/support/registry start "$work/tokens")
 }
 
@@ -113,6 +119,17 @@ mounts_from_another_repository() {
 pushes_nothing_twice() {
     run_hull push "$REGISTRY/team/copy:2" && [[ $(grep -c 'already there' "$work/out") -eq 3 ]] &&
         ! grep -q 'sent\|taken' "$work/out"
+}
+
+# The connection breaks twice inside the chunk that carries the large layer. docker-registry does not let itself be
+# resumed inside a chunk (its sessions carry the offset), so the upload begins anew.
+survives_cut_connections() {
+    local fresh
+    tests/support/cut-proxy "$REGISTRY" 3000000 2000000 >"$work/proxy-log" 2>&1 &
+    proxy_pid=$!
+    fresh=$(first_line "$work/proxy-log")/fresh/app:1
+    run_hull tag "$REGISTRY/team/app:1" "$fresh" && run_hull push "$fresh" &&
+        [[ $(grep -c '^cut' "$work/proxy-log") -eq 2 ]] && copies_back "$REGISTRY/fresh/app:1"
 }
 
 wants_trust() {
@@ -205,7 +222,7 @@ HELPER
         run_hull logout "$TOKENS" && [[ ! -e $HOME/kept ]]
 }
 
-readonly tests=(tags mounts_from_another_repository pushes_nothing_twice wants_trust wants_the_right_password logs_in
+readonly tests=(tags mounts_from_another_repository pushes_nothing_twice survives_cut_connections wants_trust wants_the_right_password logs_in
     pushes_with_login_over_tls pulls_with_login_over_tls trusts_a_ca_of_one_registry shares_logins logs_out_once
     without_a_login_may_not_push pushes_with_tokens mounts_with_tokens pushes_with_an_identity_token
     uses_a_credential_helper)

@@ -228,7 +228,7 @@ static int run(void *values, char **operands, int count, struct error *err)
 {
     const struct values *asked = values;
     struct run_timeline timeline = {0};
-    struct store *store;
+    struct store *store = NULL;
     run_timeline_mark(&timeline, RUN_TIMELINE_START);
     if (asked->terminal)
         return error_set(err, ENOTSUP, "run -t: terminals are not there yet; run it without -t");

@@ -12,7 +12,7 @@ static int run(void *values, char **operands, int count, struct error *err)
     (void)values;
     (void)count;
     struct reference source;
-    struct reference target;
+    struct reference target = {0};
     struct descriptor manifest;
     struct store *store;
     int rc = reference_parse(&source, operands[0], err);
