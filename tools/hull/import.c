@@ -15,6 +15,7 @@
 #include "image/store.h"
 #include "tools/hull/age.h"
 #include "tools/hull/command.h"
+#include "tools/hull/prune.h"
 
 struct values {
     const char *message;
@@ -64,6 +65,8 @@ static int import(const char *path, const struct reference *reference, const str
     if (rc < 0)
         return rc;
     rc = image_import(store, fd, reference, how, manifest, err);
+    if (rc < 0)
+        prune_after_failure(store);
     store_close(store);
     return rc;
 }

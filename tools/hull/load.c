@@ -11,9 +11,9 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "image/prune.h"
 #include "image/store.h"
 #include "tools/hull/command.h"
+#include "tools/hull/prune.h"
 
 struct values {
     const char *input;
@@ -97,12 +97,8 @@ static int load(const struct source *source, const struct load_options *how, str
     if (rc < 0)
         return rc;
     rc = image_load(store, fd, how, err);
-    if (rc < 0) {
-        /* What has come of a failed load is nothing that anybody could use. */
-        static const struct prune_options prune = {.grace = PRUNE_GRACE_SECONDS};
-        struct prune_report report;
-        (void)store_prune(store, &prune, &report, NULL);
-    }
+    if (rc < 0)
+        prune_after_failure(store);
     store_close(store);
     return rc;
 }

@@ -74,6 +74,13 @@ static void print_report(const struct prune_report *report, bool count_only, FIL
     fprintf(out, "%s: %s\n", count_only ? "Could be freed" : "Freed", size);
 }
 
+void prune_after_failure(struct store *store)
+{
+    static const struct prune_options prune = {.grace = PRUNE_GRACE_SECONDS};
+    struct prune_report report;
+    (void)store_prune(store, &prune, &report, NULL);
+}
+
 int prune_and_print(struct store *store, const struct prune_options *prune, FILE *out, struct error *err)
 {
     struct prune_report report;
