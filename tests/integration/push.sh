@@ -148,6 +148,33 @@ logs_in() {
         [[ $(jq -r ".auths[\"$SECURE\"].auth" "$HOME/.docker/config.json" | base64 -d) == me:s3:cret ]]
 }
 
+# On a terminal it asks, and does not show the password.
+asks_on_a_terminal() {
+    cat >"$work/type.py" <<'TYPE'
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+shown = b""
+for question, typed in ((b"Username: ", b"me\n"), (b"Password: ", b"s3:cret\n"), (None, b"")):
+    try:
+        while question is None or not shown.endswith(question):
+            piece = os.read(terminal, 4096)
+            if not piece:
+                break
+            shown += piece
+    except OSError:
+        pass
+    if typed:
+        os.write(terminal, typed)
+sys.stdout.buffer.write(shown)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+TYPE
+    HOME=$work/asked timeout 20 python3 "$work/type.py" "$hull" login "$SECURE" >"$work/out" 2>"$work/err" &&
+        grep -qF 'Logged in to' "$work/out" && ! grep -q 's3:cret' "$work/out" &&
+        grep -qF "$(printf me:s3:cret | base64)" "$work/asked/.docker/config.json"
+}
+
 # The address is one of this machine: plain HTTP is tried there, and TLS once the registry asks for it.
 pushes_with_login_over_tls() {
     run_hull tag "$REGISTRY/team/app:1" "$SECURE/team/app:1" && run_hull push "$SECURE/team/app:1" &&
@@ -222,7 +249,7 @@ HELPER
         run_hull logout "$TOKENS" && [[ ! -e $HOME/kept ]]
 }
 
-readonly tests=(tags mounts_from_another_repository pushes_nothing_twice survives_cut_connections wants_trust wants_the_right_password logs_in
+readonly tests=(tags mounts_from_another_repository pushes_nothing_twice survives_cut_connections wants_trust wants_the_right_password logs_in asks_on_a_terminal
     pushes_with_login_over_tls pulls_with_login_over_tls trusts_a_ca_of_one_registry shares_logins logs_out_once
     without_a_login_may_not_push pushes_with_tokens mounts_with_tokens pushes_with_an_identity_token
     uses_a_credential_helper)

@@ -169,7 +169,7 @@ static bool answer(int fd, const struct fake_rule *rule, const struct fake_reque
     }
 
     char range[128] = "";
-    bool partial = !rule->ignores_range && strncmp(request->range, "bytes=", 6) == 0;
+    bool partial = rule->status < 300 && !rule->ignores_range && strncmp(request->range, "bytes=", 6) == 0;
     uint64_t from = partial ? strtoull(request->range + 6, NULL, 10) : 0;
     int status = rule->status ? rule->status : 200;
     if (partial && from >= rule->length)

@@ -267,6 +267,52 @@ static void a_token_server_must_be_on_a_safe_line(void **state)
     expect(fixture, -EPROTO, "over a safe line");
 }
 
+static int keep(void *context, const void *bytes, size_t length, struct error *err)
+{
+    (void)err;
+    buffer_append(context, bytes, length);
+    return 0;
+}
+
+/* A token that expires while a blob is on its way: the rest comes with the next one. */
+static void a_token_may_expire_in_a_blob(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char bytes[] = "0123456789abcdef";
+    struct descriptor blob = {.size = sizeof bytes - 1};
+    char digest[DIGEST_TEXT_MAX];
+    char path[256];
+    assert_int_equal(digest_of(&blob.digest, DIGEST_SHA256, bytes, sizeof bytes - 1, NULL), 0);
+    digest_format(&blob.digest, digest);
+    (void)snprintf(path, sizeof path, "/v2/team/app/blobs/%s", digest);
+    (void)snprintf(fixture->headers, sizeof fixture->headers,
+                   "WWW-Authenticate: Bearer realm=\"http://%s/token\",error=\"invalid_token\"\r\n",
+                   fake_registry_host(fixture->other));
+    fake_registry_add(fixture->server, (struct fake_rule){.path = path,
+                                                          .authorization = "Bearer first",
+                                                          .body = bytes,
+                                                          .length = sizeof bytes - 1,
+                                                          .cut_at = 5,
+                                                          .times = 1});
+    fake_registry_add(
+        fixture->server,
+        (struct fake_rule){.path = path, .authorization = "Bearer second", .body = bytes, .length = sizeof bytes - 1});
+    fake_registry_add(fixture->server, (struct fake_rule){.path = path, .status = 401, .headers = fixture->headers});
+    static const char *const tokens[] = {"{\"token\":\"first\"}", "{\"token\":\"second\"}"};
+    for (size_t i = 0; i < 2; i++)
+        fake_registry_add(
+            fixture->other,
+            (struct fake_rule){.path = "/token", .body = tokens[i], .length = strlen(tokens[i]), .times = 1});
+    int rc = registry_get_blob(fixture->registry, &blob, 0, keep, &fixture->body, &fixture->err);
+    assert_int_equal(rc, 0);
+    assert_int_equal(fixture->body.length, sizeof bytes - 1);
+    assert_memory_equal(fixture->body.bytes, bytes, sizeof bytes - 1);
+    assert_string_equal(fake_registry_request(fixture->server, 2).range, "bytes=5-");
+    assert_string_equal(fake_registry_request(fixture->server, 2).authorization, "Bearer first");
+    assert_string_equal(fake_registry_request(fixture->server, 3).range, "bytes=5-");
+    assert_int_equal(fake_registry_count(fixture->server), 4);
+}
+
 static int check_login(struct fixture *fixture, const char *user, const char *password)
 {
     struct credentials login = {.user = strdup(user), .password = strdup(password)};
@@ -319,6 +365,7 @@ int main(void)
         auth_test(a_login_does_not_follow_a_redirect),
         auth_test(a_token_server_cannot_hand_the_login_on),
         auth_test(a_token_server_must_be_on_a_safe_line),
+        auth_test(a_token_may_expire_in_a_blob),
         auth_test(logins_are_tried),
         auth_test(refused_logins_are_told),
         auth_test(a_registry_without_logins_is_told),
