@@ -13,6 +13,7 @@
 #include "image/ext4/directory.h"
 #include "image/ext4/extent_tree.h"
 #include "image/ext4/filesystem.h"
+#include "image/ext4/reader.h"
 #include "image/ext4/xattr.h"
 #include "image/ext4/xattr_value.h"
 #include "image/tree.h"
@@ -242,5 +243,51 @@ int ext4_inode_encode(const struct ext4_filesystem *fs, const struct tree_inode 
     disk.checksum_lo = le16_from((uint16_t)checksum);
     disk.checksum_hi = le16_from((uint16_t)(checksum >> 16));
     memcpy(bytes, &disk, sizeof disk);
+    return 0;
+}
+
+/* ---- decoding ---------------------------------------------------------------------------------------------------- */
+
+static void decode_device(const uint8_t *block, struct ext4_file *file)
+{
+    uint32_t old = load_le32(block), fresh = load_le32(block + 4);
+    file->major = old ? old >> 8 & 0xff : fresh >> 8 & 0xfff;
+    file->minor = old ? old & 0xff : (fresh & 0xff) | (fresh >> 12 & ~0xffu);
+}
+
+static bool is_in_use(const uint8_t *bytes)
+{
+    for (size_t i = 0; i < EXT4_INODE_SIZE; i++)
+        if (bytes[i])
+            return true;
+    return false;
+}
+
+int ext4_inode_decode(const uint8_t bytes[static EXT4_INODE_SIZE], uint32_t number, uint32_t checksum_seed,
+                      struct ext4_file *file, struct error *err)
+{
+    *file = (struct ext4_file){.number = number};
+    if (!is_in_use(bytes))
+        return 0;
+    struct inode disk;
+    memcpy(&disk, bytes, sizeof disk);
+    uint32_t stored = (uint32_t)le16_get(disk.checksum_hi) << 16 | le16_get(disk.checksum_lo);
+    uint32_t extra = le32_get(disk.mtime_extra);
+    disk.checksum_lo = disk.checksum_hi = le16_from(0);
+    file->checksum_seed = ext4_checksum_le32(ext4_checksum_le32(checksum_seed, number), le32_get(disk.generation));
+    if (ext4_checksum(file->checksum_seed, &disk, sizeof disk) != stored)
+        return error_set(err, EBADMSG, "inode %u is damaged", number);
+    file->mode = le16_get(disk.mode);
+    file->uid = (uint32_t)le16_get(disk.uid_hi) << 16 | le16_get(disk.uid_lo);
+    file->gid = (uint32_t)le16_get(disk.gid_hi) << 16 | le16_get(disk.gid_lo);
+    file->links = le16_get(disk.links);
+    file->flags = le32_get(disk.flags);
+    file->size = (uint64_t)le32_get(disk.size_hi) << 32 | le32_get(disk.size_lo);
+    file->xattr_block = (uint64_t)le16_get(disk.xattr_block_hi) << 32 | le32_get(disk.xattr_block_lo);
+    file->mtime = (int32_t)le32_get(disk.mtime) + ((int64_t)(extra & 3) << 32);
+    file->mtime_nsec = extra >> NSEC_SHIFT;
+    memcpy(file->block, disk.block, sizeof file->block);
+    if (S_ISCHR(file->mode) || S_ISBLK(file->mode))
+        decode_device(file->block, file);
     return 0;
 }

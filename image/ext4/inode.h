@@ -8,6 +8,7 @@
 #include "image/ext4/format.h"
 
 struct error;
+struct ext4_file;
 struct ext4_filesystem;
 struct tree_inode;
 
@@ -31,5 +32,9 @@ int ext4_inode_place(struct ext4_filesystem *fs, struct tree_inode *inode, struc
 /** Fills in the inode itself; it has been placed. @return 0, or -ENOMEM */
 int ext4_inode_encode(const struct ext4_filesystem *fs, const struct tree_inode *inode,
                       uint8_t bytes[static EXT4_INODE_SIZE], struct error *err);
+
+/** Reads an inode; one that is not in use has mode 0. @return 0, or -EBADMSG when it is damaged */
+int ext4_inode_decode(const uint8_t bytes[static EXT4_INODE_SIZE], uint32_t number, uint32_t checksum_seed,
+                      struct ext4_file *file, struct error *err);
 
 #endif

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/ext4/superblock.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/error.h"
 #include "image/ext4/checksum.h"
 #include "image/ext4/layout.h"
+#include "image/ext4/reader.h"
 
 enum {
     MAGIC = 0xef53,
@@ -249,4 +252,94 @@ void ext4_group_encode(uint8_t bytes[static EXT4_DESCRIPTOR_SIZE], const struct 
     checksum = ext4_checksum(checksum, &descriptor, sizeof descriptor);
     descriptor.checksum = le16_from((uint16_t)checksum);
     memcpy(bytes, &descriptor, sizeof descriptor);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+/* Features that a file system of this writer has, and has not unless asked for; the kernel may add none of them. */
+static bool is_ours(const struct superblock *sb)
+{
+    uint32_t always = INCOMPAT_FILETYPE | INCOMPAT_EXTENTS | INCOMPAT_64BIT | INCOMPAT_FLEX_BG;
+    uint32_t incompatible = le32_get(sb->feature_incompat);
+    return (incompatible & ~(uint32_t)(INCOMPAT_META_BG | INCOMPAT_EA_INODE)) == always &&
+           (le32_get(sb->feature_ro_compat) & RO_COMPAT_METADATA_CSUM) &&
+           le32_get(sb->log_block_size) == EXT4_BLOCK_BITS - 10 && le16_get(sb->inode_size) == EXT4_INODE_SIZE &&
+           le16_get(sb->descriptor_size) == EXT4_DESCRIPTOR_SIZE &&
+           le32_get(sb->blocks_per_group) == EXT4_BLOCKS_PER_GROUP && le32_get(sb->first_data_block) == 0 &&
+           sb->checksum_type == CHECKSUM_CRC32C;
+}
+
+/* Whether the numbers agree with each other. */
+static bool is_possible(const struct ext4_geometry *geometry)
+{
+    uint64_t blocks = geometry->blocks;
+    return blocks > 0 && blocks <= EXT4_BLOCKS_MAX &&
+           geometry->group_count == (blocks + EXT4_BLOCKS_PER_GROUP - 1) / EXT4_BLOCKS_PER_GROUP &&
+           geometry->inodes_per_group >= EXT4_INODES_PER_BLOCK &&
+           geometry->inodes_per_group <= EXT4_INODES_PER_GROUP_MAX &&
+           geometry->inodes_per_group % EXT4_INODES_PER_BLOCK == 0 &&
+           geometry->inodes == (uint64_t)geometry->inodes_per_group * geometry->group_count &&
+           geometry->inodes >= EXT4_FIRST_INODE;
+}
+
+int ext4_superblock_decode(const uint8_t bytes[static EXT4_SUPERBLOCK_SIZE], struct ext4_geometry *geometry,
+                           struct error *err)
+{
+    struct superblock sb;
+    memcpy(&sb, bytes, sizeof sb);
+    if (le16_get(sb.magic) != MAGIC)
+        return error_set(err, ENOTSUP, "this is no EXT4 file system");
+    if (!is_ours(&sb))
+        return error_set(err, ENOTSUP, "this is an EXT4 file system of another program or with other features");
+    if (ext4_checksum(UINT32_MAX, &sb, offsetof(struct superblock, checksum)) != le32_get(sb.checksum))
+        return error_set(err, EBADMSG, "the superblock is damaged");
+    uint64_t blocks = (uint64_t)le32_get(sb.blocks_count_hi) << 32 | le32_get(sb.blocks_count_lo);
+    struct ext4_geometry read = {
+        .blocks = blocks,
+        .inodes = le32_get(sb.inodes_count),
+        .inodes_per_group = le32_get(sb.inodes_per_group),
+        .group_count = (uint32_t)((blocks + EXT4_BLOCKS_PER_GROUP - 1) / EXT4_BLOCKS_PER_GROUP),
+        .first_meta_bg = le32_get(sb.feature_incompat) & INCOMPAT_META_BG ? le32_get(sb.first_meta_bg) : UINT32_MAX,
+        .checksum_seed = ext4_checksum(UINT32_MAX, sb.uuid, sizeof sb.uuid),
+        .value_inodes = le32_get(sb.feature_incompat) & INCOMPAT_EA_INODE,
+    };
+    if (!is_possible(&read))
+        return error_set(err, EBADMSG, "the superblock contradicts itself");
+    *geometry = read;
+    return 0;
+}
+
+static uint64_t join32(le32 low, le32 high)
+{
+    return (uint64_t)le32_get(high) << 32 | le32_get(low);
+}
+
+static uint32_t join16(le16 low, le16 high)
+{
+    return (uint32_t)le16_get(high) << 16 | le16_get(low);
+}
+
+int ext4_group_decode(const uint8_t bytes[static EXT4_DESCRIPTOR_SIZE], uint32_t number, uint32_t checksum_seed,
+                      struct ext4_group *group, struct error *err)
+{
+    struct descriptor descriptor;
+    memcpy(&descriptor, bytes, sizeof descriptor);
+    uint16_t stored = le16_get(descriptor.checksum);
+    descriptor.checksum = le16_from(0);
+    uint32_t checksum = ext4_checksum(ext4_checksum_le32(checksum_seed, number), &descriptor, sizeof descriptor);
+    if ((uint16_t)checksum != stored)
+        return error_set(err, EBADMSG, "the descriptor of group %u is damaged", number);
+    *group = (struct ext4_group){
+        .block_bitmap = join32(descriptor.block_bitmap_lo, descriptor.block_bitmap_hi),
+        .inode_bitmap = join32(descriptor.inode_bitmap_lo, descriptor.inode_bitmap_hi),
+        .inode_table = join32(descriptor.inode_table_lo, descriptor.inode_table_hi),
+        .free_blocks = join16(descriptor.free_blocks_lo, descriptor.free_blocks_hi),
+        .free_inodes = join16(descriptor.free_inodes_lo, descriptor.free_inodes_hi),
+        .used_directories = join16(descriptor.used_directories_lo, descriptor.used_directories_hi),
+        .unused_inodes = join16(descriptor.unused_inodes_lo, descriptor.unused_inodes_hi),
+        .block_bitmap_checksum = join16(descriptor.block_bitmap_checksum_lo, descriptor.block_bitmap_checksum_hi),
+        .inode_bitmap_checksum = join16(descriptor.inode_bitmap_checksum_lo, descriptor.inode_bitmap_checksum_hi),
+        .flags = le16_get(descriptor.flags),
+    };
+    return 0;
 }

@@ -7,6 +7,8 @@
 
 #include "image/ext4/format.h"
 
+struct error;
+struct ext4_geometry;
 struct ext4_group;
 struct ext4_layout;
 
@@ -19,5 +21,16 @@ void ext4_superblock_encode(uint8_t bytes[static EXT4_SUPERBLOCK_SIZE], const st
 /** Fills in the descriptor of group number @p number. */
 void ext4_group_encode(uint8_t bytes[static EXT4_DESCRIPTOR_SIZE], const struct ext4_group *group, uint32_t number,
                        const struct ext4_identity *identity);
+
+/**
+ * Reads and checks the superblock.
+ * @return 0; -ENOTSUP for a file system that this writer does not write; -EBADMSG for a damaged one
+ */
+int ext4_superblock_decode(const uint8_t bytes[static EXT4_SUPERBLOCK_SIZE], struct ext4_geometry *geometry,
+                           struct error *err);
+
+/** Reads the descriptor of group number @p number. @return 0, or -EBADMSG when it is damaged */
+int ext4_group_decode(const uint8_t bytes[static EXT4_DESCRIPTOR_SIZE], uint32_t number, uint32_t checksum_seed,
+                      struct ext4_group *group, struct error *err);
 
 #endif
