@@ -98,6 +98,13 @@ void digest_format(const struct digest *digest, char text[static DIGEST_TEXT_MAX
     hex_encode(text + length, digest->bytes, algorithm ? algorithm->bytes : 0);
 }
 
+void digest_format_path(const struct digest *digest, char path[static DIGEST_PATH_MAX])
+{
+    char hex[DIGEST_TEXT_MAX];
+    digest_format_hex(digest, hex);
+    (void)snprintf(path, DIGEST_PATH_MAX, "blobs/%s/%s", digest->algorithm == DIGEST_SHA512 ? "sha512" : "sha256", hex);
+}
+
 bool digest_equal(const struct digest *a, const struct digest *b)
 {
     return a->algorithm == b->algorithm && memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;

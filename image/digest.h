@@ -31,6 +31,10 @@ void digest_format(const struct digest *digest, char text[static DIGEST_TEXT_MAX
 /** The hex part alone, terminated: the name of the blob's file in an image layout. */
 void digest_format_hex(const struct digest *digest, char text[static DIGEST_TEXT_MAX]);
 
+/** Where an image layout keeps the blob: "blobs/ALGORITHM/HEX", terminated (OCI image-spec, image-layout.md). */
+enum { DIGEST_PATH_MAX = sizeof "blobs/sha512/" - 1 + DIGEST_TEXT_MAX };
+void digest_format_path(const struct digest *digest, char path[static DIGEST_PATH_MAX]);
+
 bool digest_equal(const struct digest *a, const struct digest *b);
 
 /** Starts a computation. @return 0 with *hasher owned by the caller, or -errno */

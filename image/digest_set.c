@@ -20,21 +20,30 @@ static struct digest *slot_of(const struct digest_set *set, const struct digest 
     return &set->slots[at];
 }
 
+/* Moves all digests to other slots. */
+static void move(struct digest_set *set, struct digest *slots, size_t slot_count)
+{
+    struct digest *old = set->slots;
+    size_t old_count = set->slot_count;
+    set->slots = slots;
+    set->slot_count = slot_count;
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i].algorithm)
+            *slot_of(set, &old[i]) = old[i];
+    free(old);
+}
+
 static int grow(struct digest_set *set, struct error *err)
 {
-    struct digest_set grown = {.slot_count = set->slots ? set->slot_count * 2 : SLOTS_FIRST, .count = set->count};
+    size_t slot_count = set->slots ? set->slot_count * 2 : SLOTS_FIRST;
     if (set->count >= DIGEST_SET_MAX)
         return error_set(err, E2BIG, "more than %d digests", DIGEST_SET_MAX);
-    if (getrandom(&grown.key, sizeof grown.key, 0) != (ssize_t)sizeof grown.key)
+    if (!set->slots && getrandom(&set->key, sizeof set->key, 0) != (ssize_t)sizeof set->key)
         return error_set_errno(err, errno, "no random bytes for a table");
-    grown.slots = calloc(grown.slot_count, sizeof *grown.slots);
-    if (!grown.slots)
-        return error_set(err, ENOMEM, "out of memory for %zu digests", grown.slot_count);
-    for (size_t i = 0; i < set->slot_count; i++)
-        if (set->slots[i].algorithm)
-            *slot_of(&grown, &set->slots[i]) = set->slots[i];
-    free(set->slots);
-    *set = grown;
+    struct digest *slots = calloc(slot_count, sizeof *slots);
+    if (!slots)
+        return error_set(err, ENOMEM, "out of memory for %zu digests", slot_count);
+    move(set, slots, slot_count);
     return 0;
 }
 

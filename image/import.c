@@ -41,7 +41,7 @@ static int copy_all(int fd, struct blob_writer *writer, struct error *err)
 static int put_layer(struct store *store, int fd, struct descriptor *layer, struct digest *diff_id, struct error *err)
 {
     struct blob_writer *writer;
-    enum layer_compression compression;
+    enum layer_compression compression = LAYER_TAR;
     uint64_t unpacked;
     int rc = blob_writer_new_unnamed(&writer, store, BLOB_BYTES_MAX, err);
     if (rc < 0)

@@ -74,15 +74,14 @@ static int copy_blob(struct load *load, const struct descriptor *blob, const cha
 int load_blob(struct load *load, const struct descriptor *blob, struct error *err)
 {
     char digest[DIGEST_TEXT_MAX];
-    char path[DIGEST_TEXT_MAX + sizeof "blobs/"];
+    char path[DIGEST_PATH_MAX];
     if (store_use_blob(load->store, &blob->digest, blob->size))
         return 0;
     digest_format(&blob->digest, digest);
     if (load->layout < 0)
         return error_set(err, EBADMSG, "the archive lacks blob %s of %llu bytes", digest,
                          (unsigned long long)blob->size);
-    (void)snprintf(path, sizeof path, "blobs/%s", digest);
-    *strchr(path, ':') = '/';
+    digest_format_path(&blob->digest, path);
     return copy_blob(load, blob, path, err);
 }
 

@@ -118,7 +118,7 @@ int load_oci(struct load *load, struct error *err)
 {
     cleanup_buffer struct buffer read = BUFFER_INIT(MANIFEST_BYTES_MAX);
     cleanup_json json_t *document = NULL;
-    json_t *entries;
+    json_t *entries = NULL;
     const struct buffer *text = &load->contents.documents[ARCHIVE_OCI_INDEX];
     if (load->layout >= 0) {
         int rc = read_index(load->layout, &read, err);

@@ -38,11 +38,8 @@ static int save_index(struct save *save, struct error *err)
 
 static int save_named(struct save *save, const struct descriptor *blob, struct error *err)
 {
-    char digest[DIGEST_TEXT_MAX];
-    char name[DIGEST_TEXT_MAX + sizeof "blobs/"];
-    digest_format(&blob->digest, digest);
-    (void)snprintf(name, sizeof name, "blobs/%s", digest);
-    *strchr(name, ':') = '/';
+    char name[DIGEST_PATH_MAX];
+    digest_format_path(&blob->digest, name);
     return save_blob(save, name, blob, err);
 }
 

@@ -17,19 +17,17 @@
 #include "image/load.h"
 #include "image/prune.h"
 #include "image/store.h"
+#include "tests/support/temp_dir.h"
 
 enum { BLOCK = 512, INPUT_MAX = 64 << 10, MAGIC_OFFSET = 257, CHECKSUM_OFFSET = 148, CHECKSUM_SIZE = 8 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char root[64];
+static char root[TEMP_DIR_PATH_MAX];
 
 static void remove_root(void)
 {
-    char command[96];
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", root);
-    if (system(command) != 0)
-        abort();
+    temp_dir_remove(root);
 }
 
 /* In memory where there is such a place: each input becomes files. */

@@ -51,15 +51,12 @@ static int choose_time(int64_t *created, struct error *err)
 static int import(const char *path, const struct reference *reference, const struct import_options *how,
                   struct digest *manifest, struct error *err)
 {
-    cleanup_fd int opened = -1;
-    int fd = STDIN_FILENO;
-    if (strcmp(path, "-") != 0) {
-        fd = opened = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            return error_set_errno(err, errno, "cannot open '%s'", path);
-    } else if (isatty(fd)) {
+    bool standard = strcmp(path, "-") == 0;
+    if (standard && isatty(STDIN_FILENO))
         return error_set(err, EINVAL, "a tar file is wanted on standard input");
-    }
+    cleanup_fd int fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, errno, "cannot open '%s'", path);
     struct store *store;
     int rc = store_open(&store, NULL, err);
     if (rc < 0)

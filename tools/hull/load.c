@@ -83,15 +83,12 @@ static void print_loaded(void *context, const struct reference *reference, const
 
 static int load(const struct source *source, const struct load_options *how, struct error *err)
 {
-    cleanup_fd int opened = -1;
-    int fd = STDIN_FILENO;
-    if (source->path[0]) {
-        fd = opened = open(source->path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            return error_set_errno(err, errno, "cannot open '%s'", source->path);
-    } else if (isatty(fd)) {
+    bool standard = !source->path[0];
+    if (standard && isatty(STDIN_FILENO))
         return error_set(err, EINVAL, "an archive is wanted on standard input, or with -i FILE");
-    }
+    cleanup_fd int fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(source->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, errno, "cannot open it");
     struct store *store;
     int rc = store_open(&store, NULL, err);
     if (rc < 0)

@@ -113,7 +113,7 @@ static int prune(const struct values *asked, bool partials, struct error *err)
     int64_t now = time(NULL);
     int64_t before;
     struct prune_options prune = {.grace = PRUNE_GRACE_SECONDS, .partials = partials, .count_only = asked->dry_run};
-    struct store *store;
+    struct store *store = NULL;
     int rc = parse_filters(asked, now, &before, err);
     if (rc == 0 && asked->grace && (rc = age_parse_duration(asked->grace, &prune.grace, err)) < 0)
         rc = error_context(err, rc, "--grace");

@@ -104,12 +104,9 @@ static int save(const struct request *request, const char *path, struct error *e
     return save_to(request, fd, err);
 }
 
-static int run(void *values, char **operands, int count, struct error *err)
+static int save_operands(const struct values *asked, struct request *request, char **operands, int count,
+                         struct error *err)
 {
-    const struct values *asked = values;
-    cleanup_free struct request *request = calloc(1, sizeof *request);
-    if (!request)
-        return error_set(err, ENOMEM, "out of memory");
     int rc = parse_format(asked->format, &request->format, err);
     for (int i = 0; rc == 0 && i < count; i++)
         rc = reference_parse(&request->references[request->count++], operands[i], err);
@@ -119,6 +116,16 @@ static int run(void *values, char **operands, int count, struct error *err)
         return rc;
     rc = save(request, asked->output, err);
     store_close(request->store);
+    return rc;
+}
+
+static int run(void *values, char **operands, int count, struct error *err)
+{
+    struct request *request = calloc(1, sizeof *request);
+    if (!request)
+        return error_set(err, ENOMEM, "out of memory");
+    int rc = save_operands(values, request, operands, count, err);
+    free(request);
     return rc < 0 ? rc : STATUS_OK;
 }
 
