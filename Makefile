@@ -4,6 +4,7 @@
 # make demo       install what is missing, build, and run a container from a registry in a virtual machine
 # make test       install what is missing, build, and run every test
 # make kernel     the guest kernel, and the lab host's where virtual machines need the lab (cached outside the checkout)
+# make bench      the way from layers to a file system, measured beside its floor and other tools (takes minutes)
 # make lint       format, static analysis, layering
 # make install    PREFIX=/usr/local DESTDIR=
 # SAN=1           with AddressSanitizer and UndefinedBehaviorSanitizer, under build/san
@@ -141,6 +142,19 @@ $(BIN)/initramfs.cpio: $(BIN)/vminitd tools/make-initramfs
 	tools/make-initramfs $< $@
 
 # ---- the kernel -----------------------------------------------------------------------------------------------------
+
+# ---- benchmarks -----------------------------------------------------------------------------------------------------
+# Always without sanitizers. All but `scratch` share no code with hull.
+
+BENCH_PROGRAMS := $(patsubst tools/bench/%.c,build/bench/%,$(sort $(wildcard tools/bench/*.c)))
+
+build/bench/%: $(OBJ)/tools/bench/%.o $(call archive,image base)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(LDFLAGS) -o $@ $^ $(HULL_LIBS)
+
+.PHONY: bench
+bench: programs $(BENCH_PROGRAMS) build/tests/rootfs_from_layers
+	tools/bench/image $(BENCH)
 
 .PHONY: guests kernel kernel-link deps demo test lint format install clean unit fuzz
 kernel:
