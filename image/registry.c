@@ -97,6 +97,8 @@ int registry_check_login(struct registry *registry, const struct credentials *lo
         return rc;
     if (response.status == 401)
         return error_set(err, EACCES, "the registry refuses the login: is the password right?");
+    if (response.status == 404)
+        return error_set(err, EPROTO, "that is no registry: it knows no /v2/");
     if (response.status != 200)
         return registry_status_error(&response, err);
     return registry->authorization ? 1 : 0;

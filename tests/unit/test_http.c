@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -354,6 +356,93 @@ static void queries_are_escaped(void **state)
     assert_null(http_url_with_query("no url", query, 2));
 }
 
+static void forms_are_escaped(void **state)
+{
+    (void)state;
+    const char *const pairs[][2] = {{"password", "a&b=c d+%\xc3\xa4"}, {"scope", "x"}};
+    char *form = http_url_form(pairs, 2);
+    assert_non_null(form);
+    assert_string_equal(form, "password=a%26b%3dc+d%2b%25%c3%a4&scope=x");
+    free(form);
+}
+
+static void locations_are_resolved(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *location, *url;
+    } cases[] = {
+        {"/v2/up?x=1", "http://r.example:5000/v2/up?x=1"},
+        {"s2", "http://r.example:5000/v2/a/s2"},
+        {"https://other.example/z", "https://other.example/z"},
+        {"http://h:99999999/", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *url = http_url_resolve("http://r.example:5000/v2/a/s1?state=y", cases[i].location);
+        if (!cases[i].url != !url || (url && strcmp(url, cases[i].url) != 0))
+            fail_msg("'%s' becomes '%s'", cases[i].location, url ? url : "nothing");
+        free(url);
+    }
+}
+
+static void authorities_keep_their_port(void **state)
+{
+    (void)state;
+    static const char *const urls[][2] = {{"https://r.example/v2/", "r.example"},
+                                          {"https://user:pw@r.example:443/", "r.example:443"},
+                                          {"http://[::1]:5000/x", "[::1]:5000"}};
+    char text[HTTP_ORIGIN_MAX];
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        assert_true(http_url_authority(urls[i][0], text));
+        assert_string_equal(text, urls[i][1]);
+    }
+    assert_false(http_url_authority("no url", text));
+}
+
+static void every_method_sends_its_body(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        enum http_method method;
+        const char *name;
+        const char *body; /* as it arrives */
+    } cases[] = {{HTTP_HEAD, "HEAD", ""},
+                 {HTTP_POST, "POST", "bytes"},
+                 {HTTP_PUT, "PUT", "bytes"},
+                 {HTTP_PATCH, "PATCH", "bytes"},
+                 {HTTP_DELETE, "DELETE", ""}};
+    const struct http_body body = {.bytes = "bytes", .length = 5, .type = "text/x", .range = "0-4"};
+    char url[256];
+    (void)snprintf(url, sizeof url, "http://%s/x", fake_registry_host(fixture->server));
+    fake_registry_add(fixture->server, (struct fake_rule){.path = "/x", .body = "answer", .length = 6});
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool sends = cases[i].body[0];
+        struct http_request request = {.method = cases[i].method, .url = url, .body = sends ? &body : NULL};
+        assert_int_equal(http_perform(fixture->http, &request, &fixture->response, &fixture->err), 0);
+        assert_int_equal(fixture->response.status, 200);
+        assert_int_equal(fixture->response.length, 6);
+        struct fake_request got = fake_registry_request(fixture->server, i);
+        assert_string_equal(got.method, cases[i].name);
+        assert_string_equal(got.body, cases[i].body);
+        assert_string_equal(got.content_type, sends ? "text/x" : "");
+        assert_string_equal(got.content_range, sends ? "0-4" : "");
+    }
+}
+
+static void a_body_that_became_shorter_is_noticed(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = memfd_create("body", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 10), 0);
+    char url[256];
+    (void)snprintf(url, sizeof url, "http://%s/x", fake_registry_host(fixture->server));
+    const struct http_body body = {.fd = fd, .offset = 5, .length = 10};
+    const struct http_request request = {.method = HTTP_PUT, .url = url, .body = &body};
+    assert_int_equal(http_perform(fixture->http, &request, &fixture->response, &fixture->err), -EIO);
+    close(fd);
+}
+
 #define http_test(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -375,6 +464,11 @@ int main(void)
         cmocka_unit_test(loopback_is_known_by_address_not_by_look),
         cmocka_unit_test(origins_are_scheme_host_and_port),
         cmocka_unit_test(queries_are_escaped),
+        cmocka_unit_test(forms_are_escaped),
+        cmocka_unit_test(locations_are_resolved),
+        cmocka_unit_test(authorities_keep_their_port),
+        http_test(every_method_sends_its_body),
+        http_test(a_body_that_became_shorter_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

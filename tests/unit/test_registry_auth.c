@@ -341,6 +341,13 @@ static void refused_logins_are_told(void **state)
     assert_non_null(strstr(fixture->err.text, "is the password right"));
 }
 
+static void what_is_no_registry_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(check_login(fixture, "you", "x"), -EPROTO);
+    assert_non_null(strstr(fixture->err.text, "that is no registry"));
+}
+
 static void a_registry_without_logins_is_told(void **state)
 {
     struct fixture *fixture = *state;
@@ -368,6 +375,7 @@ int main(void)
         auth_test(a_token_may_expire_in_a_blob),
         auth_test(logins_are_tried),
         auth_test(refused_logins_are_told),
+        auth_test(what_is_no_registry_is_told),
         auth_test(a_registry_without_logins_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,10 @@ static const struct {
     {"HULL_VMM", "the hull-vmm to start, instead of hull's own"},
     {"HULL_KERNEL", "the guest kernel, an ELF vmlinux, instead of hull's own"},
     {"HULL_INITRAMFS", "the guest's boot file system, instead of hull's own"},
+    {"HULL_REGISTRY_MIRRORS", "REGISTRY=MIRROR,...: asked in this order before the registry itself"},
+    {"HULL_INSECURE_REGISTRIES", "HOST:PORT,...: may speak plain HTTP, as those on loopback may"},
+    {"REGISTRY_AUTH_FILE", "the file of logins, instead of podman's and docker's"},
+    {"SSL_CERT_FILE", "certificates to believe, instead of the system's (CURL_CA_BUNDLE goes before it)"},
     {"HULL_DEBUG", "if set, say on standard error what goes on"},
 };
 
@@ -53,7 +57,7 @@ static void print_list(void)
         printf("  %-13s  %s\n", (*command)->name, (*command)->summary);
     printf("\nEnvironment:\n");
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
-        printf("  %-14s  %s\n", variables[i].name, variables[i].meaning);
+        printf("  %-24s  %s\n", variables[i].name, variables[i].meaning);
     printf("\n'hull help COMMAND' or 'hull COMMAND --help' says more. 'hull doctor' says whether this machine can run "
            "containers.\n");
 }
