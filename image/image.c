@@ -30,6 +30,18 @@ static int read_manifest(struct store *store, struct descriptor *descriptor, str
     return resolve_manifest(resolve_from_store, store, &platform, &body, descriptor, manifest, err);
 }
 
+int image_read_manifest(struct store *store, const struct reference *reference, struct descriptor *descriptor,
+                        struct manifest *manifest, struct error *err)
+{
+    struct descriptor found;
+    int rc = store_resolve(store, reference, &found, err);
+    if (rc == 0)
+        rc = read_manifest(store, &found, manifest, err);
+    if (rc == 0)
+        *descriptor = found;
+    return rc;
+}
+
 static int read_config(const struct store *store, const struct manifest *manifest, struct image_config *config,
                        struct error *err)
 {

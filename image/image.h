@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "image/config.h"
+#include "image/manifest.h"
 #include "image/reference.h"
 
 struct error;
@@ -38,6 +39,14 @@ int image_open(struct store *store, const struct reference *reference, struct im
 
 /** Releases what an image holds; it is IMAGE_NONE afterwards. */
 void image_done(struct image *image);
+
+/**
+ * Reads the manifest of an image, for this machine's platform where there are several.
+ * @param manifest  filled on success; release with manifest_done()
+ * @return as image_open()
+ */
+int image_read_manifest(struct store *store, const struct reference *reference, struct descriptor *descriptor,
+                        struct manifest *manifest, struct error *err);
 
 /** One line of `hull images`. */
 struct image_summary {

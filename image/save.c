@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/fd.h"
-#include "image/resolve.h"
+#include "image/image.h"
 #include "image/save_internal.h"
 #include "image/store.h"
 
@@ -70,19 +70,8 @@ int save_blob(struct save *save, const char *name, const struct descriptor *blob
 
 static int read_image(struct store *store, struct save_image *image, struct error *err)
 {
-    cleanup_buffer struct buffer body = BUFFER_INIT(MANIFEST_BYTES_MAX);
     cleanup_buffer struct buffer config = BUFFER_INIT(IMAGE_CONFIG_BYTES_MAX);
-    struct descriptor entry;
-    struct platform platform;
-    platform_host(&platform);
-    int rc = store_resolve(store, &image->reference, &entry, err);
-    if (rc == 0)
-        rc = resolve_from_store(store, &entry, &body, &image->descriptor, err);
-    if (rc < 0)
-        return rc;
-    memcpy(image->descriptor.media_type, entry.media_type, sizeof entry.media_type);
-    image->descriptor.platform = entry.platform;
-    rc = resolve_manifest(resolve_from_store, store, &platform, &body, &image->descriptor, &image->manifest, err);
+    int rc = image_read_manifest(store, &image->reference, &image->descriptor, &image->manifest, err);
     if (rc == 0)
         rc = store_read_blob(store, &image->manifest.config.digest, &config, err);
     if (rc == 0)

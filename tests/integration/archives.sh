@@ -180,6 +180,23 @@ imports_tar_files() {
         tap_is "$(skopeo inspect "oci:$HULL_ROOT/images:docker.io/library/mine:4" | jq -r .Os)" linux
 }
 
+# ---- what images say of themselves ----------------------------------------------------------------------------------
+
+inspects_as_skopeo_does() {
+    fresh_store
+    hull load -i "$work/layout" --name app:1 && hull load -i "$work/layout" --name app:2 &&
+        hull image inspect app:1 || return
+    tap_is "$(jq -r '.[0].Id' "$work/out")" "$id" &&
+        tap_is "$(jq -c '.[0].RepoTags' "$work/out")" '["app:1","app:2"]' &&
+        tap_is "$(jq -c '.[0].RepoDigests' "$work/out")" "[\"app@$digest\"]" &&
+        tap_is "$(jq -S '.[0] | [.Config, .RootFS.Layers, .Os, .Architecture]' "$work/out")" \
+            "$(skopeo inspect --config --raw "oci:$work/layout:latest" |
+                jq -S '[.config, .rootfs.diff_ids, .os, .architecture]')" &&
+        tap_is "$(jq '[.[0].History[].Size] | add' "$work/out")" \
+            "$(skopeo inspect --raw "oci:$work/layout:latest" | jq '[.layers[].size] | add')" &&
+        hull image history app:1 && tap_is "$(grep -c tests/support/pack-oci "$work/out")" 3
+}
+
 # ---- what goes wrong ------------------------------------------------------------------------------------------------
 
 says_what_is_wrong() {
@@ -224,6 +241,7 @@ fi
 tap_check 'what was saved comes back the same' comes_back_the_same
 tap_check 'several images go into one archive, each file once' saves_several_images_once
 tap_check 'tar files are imported' imports_tar_files
+tap_check 'inspect and history say what skopeo says' inspects_as_skopeo_does
 tap_check 'what is wrong is said in one line' says_what_is_wrong
 tap_check 'failures leave nothing' cleans_up_after_failures
 tap_check 'changed blobs are noticed' notices_changed_blobs
