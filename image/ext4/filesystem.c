@@ -155,13 +155,27 @@ static int discard_gaps(struct ext4_filesystem *fs, struct error *err)
     return 0;
 }
 
+/* What follows the last block in use may once have been written; then it is zeros again. */
+static int cut_off_rest(struct ext4_filesystem *fs, struct error *err)
+{
+    int rc = ext4_writer_flush(&fs->writer, err);
+    return rc < 0 ? rc : ext4_writer_resize(&fs->writer, fs->allocator.next, err);
+}
+
 int ext4_filesystem_finish(struct ext4_filesystem *fs, struct tree *tree, struct error *err)
+{
+    return ext4_filesystem_finish_sized(fs, tree, 0, err);
+}
+
+int ext4_filesystem_finish_sized(struct ext4_filesystem *fs, struct tree *tree, uint64_t blocks, struct error *err)
 {
     int rc = ext4_filesystem_settle(fs, err);
     if (rc == 0)
         rc = number_and_place(fs, tree, err);
+    if (rc == 0 && blocks)
+        rc = cut_off_rest(fs, err);
     if (rc == 0)
-        rc = ext4_layout_packed(&fs->layout, &fs->allocator, EXT4_FIRST_INODE - 1 + fs->inode_count, err);
+        rc = ext4_layout_packed(&fs->layout, &fs->allocator, EXT4_FIRST_INODE - 1 + fs->inode_count, blocks, err);
     if (rc == 0)
         rc = ext4_filesystem_settle(fs, err);
     fs->layout.value_inodes = fs->inode_count > fs->tree_inode_count;

@@ -55,6 +55,12 @@ int ext4_filesystem_settle(struct ext4_filesystem *fs, struct error *err);
 int ext4_filesystem_finish(struct ext4_filesystem *fs, struct tree *tree, struct error *err);
 
 /**
+ * ext4_filesystem_finish() for a file system of @p blocks, with inodes in proportion; what is free stays unwritten.
+ * @return 0; -ENOSPC when it needs more; or -errno
+ */
+int ext4_filesystem_finish_sized(struct ext4_filesystem *fs, struct tree *tree, uint64_t blocks, struct error *err);
+
+/**
  * Instead of contents and ext4_filesystem_finish(): an empty file system of @p blocks with the directories of @p tree,
  * which fit group 0. Little is written, whatever the size.
  */

@@ -61,8 +61,10 @@ static int write_inode_table(struct ext4_filesystem *fs, struct tree *tree, uint
         uint32_t count = used <= done ? 0 : used - done;
         if (count > EXT4_INODES_PER_BLOCK)
             count = EXT4_INODES_PER_BLOCK;
-        int rc = write_inode_table_block(fs, tree, group, first + done, count,
-                                         group->inode_table + done / EXT4_INODES_PER_BLOCK, err);
+        uint64_t place = group->inode_table + done / EXT4_INODES_PER_BLOCK;
+        if (count == 0 && place >= fs->layout.unwritten_from)
+            continue;
+        int rc = write_inode_table_block(fs, tree, group, first + done, count, place, err);
         if (rc < 0)
             return rc;
     }

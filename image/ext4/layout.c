@@ -12,9 +12,9 @@
 _Static_assert(EXT4_INODES_PER_BLOCK == 16, "ext4_layout_table_blocks");
 
 enum {
-    BITMAPS = 2,                 /* blocks per group: one of blocks, one of inodes */
-    SPREAD_BLOCKS_PER_INODE = 4, /* one inode for each 16 KiB, as mke2fs does */
-    SPREAD_GROUP_FREE_MIN = 16,  /* a last group with less to give is left out */
+    BITMAPS = 2,                /* blocks per group: one of blocks, one of inodes */
+    BLOCKS_PER_INODE = 4,       /* one inode for each 16 KiB, as mke2fs does */
+    SPREAD_GROUP_FREE_MIN = 16, /* a last group with less to give is left out */
 };
 
 uint32_t ext4_layout_group_blocks(const struct ext4_layout *layout, uint32_t group)
@@ -45,9 +45,12 @@ static uint32_t inodes_per_group(uint32_t inodes, uint64_t groups)
 }
 
 /* Metadata needs blocks, more blocks may need another group, a group needs metadata: the smallest number that fits. */
-static uint64_t count_groups(uint64_t used, uint32_t inodes)
+static uint64_t count_groups(uint64_t used, uint32_t inodes, uint64_t blocks)
 {
     uint64_t groups = divide_round_up_u64(inodes, EXT4_INODES_PER_GROUP_MAX);
+    uint64_t asked = divide_round_up_u64(blocks, EXT4_BLOCKS_PER_GROUP);
+    if (groups < asked)
+        groups = asked;
     for (;; groups++) {
         uint64_t tables = groups * (BITMAPS + inodes_per_group(inodes, groups) / EXT4_INODES_PER_BLOCK);
         uint64_t descriptors = 3 * divide_round_up_u64(groups, EXT4_DESCRIPTORS_PER_BLOCK);
@@ -72,9 +75,12 @@ static int pack(struct ext4_layout *layout, struct ext4_allocator *allocator, st
     return rc;
 }
 
-int ext4_layout_packed(struct ext4_layout *layout, struct ext4_allocator *allocator, uint32_t inodes, struct error *err)
+int ext4_layout_packed(struct ext4_layout *layout, struct ext4_allocator *allocator, uint32_t inodes, uint64_t blocks,
+                       struct error *err)
 {
-    uint64_t groups = count_groups(allocator->next, inodes);
+    if (inodes < blocks / BLOCKS_PER_INODE)
+        inodes = blocks / BLOCKS_PER_INODE < UINT32_MAX ? (uint32_t)(blocks / BLOCKS_PER_INODE) : UINT32_MAX;
+    uint64_t groups = count_groups(allocator->next, inodes, blocks);
     if (groups > EXT4_BLOCKS_MAX / EXT4_BLOCKS_PER_GROUP)
         return error_set(err, ENOSPC, "the file system would be larger than 16 TiB");
     *layout = (struct ext4_layout){
@@ -82,6 +88,7 @@ int ext4_layout_packed(struct ext4_layout *layout, struct ext4_allocator *alloca
         .inodes_per_group = inodes_per_group(inodes, groups),
         .descriptor_blocks = 1,
         .meta_bg = groups > EXT4_DESCRIPTORS_PER_BLOCK,
+        .unwritten_from = blocks ? allocator->next : UINT64_MAX,
     };
     int rc = allocate_groups(layout, err);
     if (rc == 0)
@@ -90,8 +97,12 @@ int ext4_layout_packed(struct ext4_layout *layout, struct ext4_allocator *alloca
         return rc;
     /* Many inodes may need more groups than the blocks in use do; the last one is then as short as can be. */
     uint64_t least = (groups - 1) * EXT4_BLOCKS_PER_GROUP + 1;
-    layout->blocks = allocator->next > least ? allocator->next : least;
-    return 0;
+    uint64_t needed = allocator->next > least ? allocator->next : least;
+    layout->blocks = blocks ? blocks : needed;
+    if (needed <= layout->blocks)
+        return 0;
+    return error_set(err, ENOSPC, "%llu blocks of 4 KiB are needed, the file system is to have %llu",
+                     (unsigned long long)needed, (unsigned long long)blocks);
 }
 
 /* ---- spread ------------------------------------------------------------------------------------------------------ */
@@ -111,7 +122,7 @@ int ext4_layout_spread(struct ext4_layout *layout, struct ext4_allocator *alloca
     if (blocks < 256 || blocks > EXT4_BLOCKS_MAX)
         return error_set(err, EINVAL, "a file system may have 1 MiB to 16 TiB");
     uint64_t in_group = blocks < EXT4_BLOCKS_PER_GROUP ? blocks : EXT4_BLOCKS_PER_GROUP;
-    uint64_t inodes = in_group / SPREAD_BLOCKS_PER_INODE / EXT4_INODES_PER_BLOCK * EXT4_INODES_PER_BLOCK;
+    uint64_t inodes = in_group / BLOCKS_PER_INODE / EXT4_INODES_PER_BLOCK * EXT4_INODES_PER_BLOCK;
     uint64_t table = inodes / EXT4_INODES_PER_BLOCK;
     uint64_t last = blocks % EXT4_BLOCKS_PER_GROUP;
     if (blocks > EXT4_BLOCKS_PER_GROUP && last < BITMAPS + table + SPREAD_GROUP_FREE_MIN)

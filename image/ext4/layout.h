@@ -43,7 +43,8 @@ struct ext4_layout {
     uint32_t descriptor_blocks; /**< in one run behind the superblock */
     bool meta_bg;               /**< the other descriptors are spread by meta_bg */
     bool spread;
-    bool value_inodes; /**< some extended attributes have inodes of their own (ea_inode) */
+    uint64_t unwritten_from; /**< blocks from here on were never written and read as zeros */
+    bool value_inodes;       /**< some extended attributes have inodes of their own (ea_inode) */
     struct ext4_group *groups;
 };
 
@@ -59,9 +60,10 @@ uint32_t ext4_layout_group_blocks(const struct ext4_layout *layout, uint32_t gro
 /**
  * Packs around what @p allocator has given out.
  * @param inodes  inodes in use, the reserved ones included
- * @return 0; -ENOMEM; -ENOSPC
+ * @param blocks  how many the file system is to have, with one inode for each 16 KiB; 0 = as many as it needs
+ * @return 0; -ENOMEM; -ENOSPC when it needs more
  */
-int ext4_layout_packed(struct ext4_layout *layout, struct ext4_allocator *allocator, uint32_t inodes,
+int ext4_layout_packed(struct ext4_layout *layout, struct ext4_allocator *allocator, uint32_t inodes, uint64_t blocks,
                        struct error *err);
 
 /**

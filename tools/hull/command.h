@@ -65,6 +65,6 @@ extern const struct command command_rmi, command_image_prune, command_system_df,
 extern const struct command command_push, command_tag, command_login, command_logout;
 extern const struct command command_save, command_load, command_import;
 extern const struct command command_image_inspect, command_image_history;
-extern const struct command command_image_ls, command_image_cat, command_image_check;
+extern const struct command command_image_mkfs, command_image_ls, command_image_cat, command_image_check;
 
 #endif

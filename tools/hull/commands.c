@@ -8,29 +8,12 @@
 #include "base/error.h"
 
 const struct command *const commands[] = {
-    &command_run,
-    &command_pull,
-    &command_push,
-    &command_images,
-    &command_tag,
-    &command_rmi,
-    &command_save,
-    &command_load,
-    &command_import,
-    &command_image_ls,
-    &command_image_cat,
-    &command_image_check,
-    &command_image_inspect,
-    &command_image_history,
-    &command_image_prune,
-    &command_system_df,
-    &command_system_prune,
-    &command_login,
-    &command_logout,
-    &command_doctor,
-    &command_version,
-    &command_help,
-    NULL,
+    &command_run,         &command_pull,          &command_push,          &command_images,
+    &command_tag,         &command_rmi,           &command_save,          &command_load,
+    &command_import,      &command_image_mkfs,    &command_image_ls,      &command_image_cat,
+    &command_image_check, &command_image_inspect, &command_image_history, &command_image_prune,
+    &command_system_df,   &command_system_prune,  &command_login,         &command_logout,
+    &command_doctor,      &command_version,       &command_help,          NULL,
 };
 
 /* How many words of @p argv are the command's name; 0 = they are another's. */
