@@ -214,7 +214,7 @@ int credential_helper_store(const char *name, const char *server, const struct c
     cleanup_json json_t *object =
         json_pack("{s:s, s:s, s:s}", "ServerURL", server, "Username", is_token ? token_user : credentials->user,
                   "Secret", is_token ? credentials->identity_token : credentials->password);
-    char *input = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *input = object ? json_print(object, JSON_COMPACT) : NULL;
     if (!input)
         return error_set(err, EINVAL, "a login that is no valid UTF-8 cannot be kept");
     struct buffer answer = BUFFER_INIT(CREDENTIAL_HELPER_ANSWER_MAX);

@@ -209,7 +209,7 @@ static int edit_begin(struct edit *edit, const char *path, struct error *err)
 
 static int edit_commit(struct edit *edit, struct error *err)
 {
-    char *text = json_dumps(edit->object, JSON_INDENT(4));
+    char *text = json_print(edit->object, JSON_INDENT(4));
     if (!text)
         return error_set(err, ENOMEM, "out of memory for '%s'", edit->path);
     struct temp_file file = TEMP_FILE_NONE;

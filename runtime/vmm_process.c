@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "image/json.h"
 
 /* Kernel, boot file system, socket and console, beside the disks and the configuration itself. */
 enum { DESCRIPTORS_MAX = VMM_DISKS_MAX + 5 };
@@ -71,7 +72,7 @@ static json_t *settings_json(const struct vmm_settings *settings, struct descrip
 static int write_settings(const struct vmm_settings *settings, struct descriptors *passed, struct error *err)
 {
     json_t *root = settings_json(settings, passed);
-    cleanup_free char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+    cleanup_free char *text = root ? json_print(root, JSON_COMPACT) : NULL;
     json_decref(root);
     if (!text)
         return error_set(err, ENOMEM, "out of memory for hull-vmm's configuration");
