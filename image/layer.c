@@ -101,9 +101,11 @@ static int copy_contents(struct application *apply, struct archive_entry *entry,
     bool sparse = archive_entry_sparse_count(entry) > 0;
     ext4_content_begin(&apply->content, apply->fs, inode, sparse ? 0 : inode->size);
     int rc = copy_blocks(apply);
-    /* GNU's field for a sparse file's size in a header of another kind: two sizes, and no telling which one is meant.
+    /*
+     * GNU's field for a sparse file's size in a header of another kind: two sizes, and no telling which one is meant.
+     * A sparse file that is one hole looks the same, but has no contents at all.
      */
-    if (rc == 0 && !sparse && apply->content.position < inode->size)
+    if (rc == 0 && !sparse && apply->content.position > 0 && apply->content.position < inode->size)
         rc = error_set(apply->err, EBADMSG, "its contents end after %llu of %llu bytes",
                        (unsigned long long)apply->content.position, (unsigned long long)inode->size);
     int end_rc = ext4_content_end(&apply->content, rc < 0 ? NULL : apply->err);

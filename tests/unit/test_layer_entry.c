@@ -137,6 +137,22 @@ static void test_numbers_in_base_256(void **state)
     assert_int_equal(inode_of("f")->mtime, 1LL << 33);
 }
 
+/* A map without runs: nothing of the file is in the archive. */
+static void test_a_file_that_is_one_hole(void **state)
+{
+    (void)state;
+    static const char map[512] = "0\n";
+    ADD(.name = "GNUSparseFile.0/h", .content = map, .length = sizeof map,
+        .records = {{.key = "GNU.sparse.major", .value = "1"},
+                    {.key = "GNU.sparse.minor", .value = "0"},
+                    {.key = "GNU.sparse.name", .value = "h"},
+                    {.key = "GNU.sparse.realsize", .value = "1099511627776"}});
+    apply();
+    assert_int_equal(inode_of("h")->size, 1ULL << 40);
+    assert_int_equal(inode_of("h")->extents.count, 0);
+    assert_true(layers_finish(&layers));
+}
+
 static void test_the_longest_names(void **state)
 {
     (void)state;
@@ -160,6 +176,7 @@ int main(void)
         CASE(test_acls),
         CASE(test_attributes_of_libarchive),
         CASE(test_numbers_in_base_256),
+        CASE(test_a_file_that_is_one_hole),
         CASE(test_the_longest_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
