@@ -176,7 +176,7 @@ static int splice(const struct ext4_reader *reader, const struct ext4_file *link
     if (target_length + rest_length >= PATH_BYTES_MAX)
         return error_set(err, ENAMETOOLONG, "symbolic links make the path longer than %d bytes", PATH_BYTES_MAX - 1);
     memmove(path + target_length, rest, rest_length + 1);
-    memcpy(path, target, target_length);
+    memcpy(path, target, target_length); /* NOLINT(bugprone-not-null-terminated-result): the rest ends it */
     return 0;
 }
 

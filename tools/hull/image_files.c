@@ -13,7 +13,7 @@
 static int open_stored(const char *text, struct error *err)
 {
     struct reference reference;
-    struct store *store;
+    struct store *store = NULL;
     struct image image = IMAGE_NONE;
     int rc = reference_parse(&reference, text, err);
     if (rc == 0)
