@@ -186,6 +186,10 @@ static int compare_linked(const void *left, const void *right)
     return (a->number > b->number) - (a->number < b->number);
 }
 
+#ifdef STATIC_ANALYSIS /* gcc's analyzer does not know that tsearch(3) keeps what it is given */
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 /* @return 1 and the inode that another name of the file already has, 0 if this is the first one, or -ENOMEM */
 static int find_linked(struct copying *copying, const struct stat *status, struct linked **linked)
 {
@@ -210,10 +214,6 @@ static int add_name(struct copying *copying, const FTSENT *found, struct tree_in
     struct tree_inode *parent = found->fts_parent->fts_pointer;
     return tree_add(copying->mkfs.tree, parent, found->fts_name, found->fts_namelen, inode, 0, NULL, copying->err);
 }
-
-#ifdef STATIC_ANALYSIS /* gcc's analyzer does not know that tsearch(3) keeps what it is given */
-#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
-#endif
 
 static int add_file(struct copying *copying, FTSENT *found)
 {
