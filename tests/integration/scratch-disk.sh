@@ -138,6 +138,7 @@ die() {
     echo safe >"$work/mnt/upper/synced" && sync -f "$work/mnt" || return
     (
         for i in {1..4000}; do
+            [[ ! -e $work/enough ]] || break
             mkdir -p "$work/mnt/upper/$((i % 50))" && head -c $((i * 37 % 90000)) /dev/zero >"$work/mnt/upper/$((i % 50))/$i"
             ((i % 7)) || rm "$work/mnt/upper/$((i % 50))/$i"
             ((i % 40)) || sync -f "$work/mnt"
@@ -148,8 +149,9 @@ die() {
         sleep 0.7
         cp --sparse=always "$work/disk" "$work/died.$i" || break
     done
-    kill $writing 2>/dev/null
-    wait $writing 2>/dev/null
+    # Not killed: a command of it could still hold the mount.
+    touch "$work/enough"
+    wait $writing
     umount "$work/mnt" || return
     for i in 1 2 3; do
         died "$work/died.$i" || return
